@@ -1,0 +1,113 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// Everything that only the host needs. A package of adapters that takes Portcullis with `traits: []`
+/// fetches none of it.
+func host(_ product: String, _ package: String) -> Target.Dependency {
+    .product(name: product, package: package, condition: .when(traits: ["Host"]))
+}
+
+let package = Package(
+    name: "portcullis",
+    products: [
+        .library(name: "SignalKit", targets: ["SignalKit"]),
+        .library(name: "SignalTesting", targets: ["SignalTesting"]),
+        .library(name: "JSON", targets: ["JSON"]),
+        .library(name: "Portcullis", targets: ["Host", "Adapters", "Policies", "Sinks"]),
+        .executable(name: "portcullis", targets: ["portcullis"]),
+    ],
+    traits: [
+        .default(enabledTraits: ["Host"]),
+        .trait(name: "Host", description: "The host process: HTTP server, Redis, command line."),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1"),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-atomics.git", from: "1.3.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess.git", from: "1.0.2"),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
+    ],
+    targets: [
+        .target(name: "SignalKit", swiftSettings: settings),
+        .target(name: "SignalTesting", dependencies: ["SignalKit"], swiftSettings: settings),
+
+        .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+        .target(
+            name: "CSimdjson", linkerSettings: [.linkedLibrary("simdjson")]),
+        .target(name: "JSON", dependencies: ["CJansson", "CSimdjson"], swiftSettings: settings),
+
+        .systemLibrary(name: "CHiredis", pkgConfig: "hiredis", providers: [.apt(["libhiredis-dev"])]),
+        .target(
+            name: "Redis",
+            dependencies: [
+                "CHiredis",
+                host("NIOCore", "swift-nio"), host("NIOPosix", "swift-nio"), host("NIOTLS", "swift-nio"),
+                host("NIOSSL", "swift-nio-ssl"), host("NIOConcurrencyHelpers", "swift-nio"),
+                host("Logging", "swift-log"), host("Subprocess", "swift-subprocess"),
+            ],
+            swiftSettings: settings),
+
+        .target(name: "Adapters", dependencies: ["SignalKit", "JSON"], swiftSettings: settings),
+        .target(
+            name: "Policies", dependencies: ["SignalKit"],
+            resources: [
+                .embedInCode("deduplicate.lua"), .embedInCode("storm.lua"), .embedInCode("persist.lua"),
+            ],
+            swiftSettings: settings),
+        .target(name: "Sinks", dependencies: ["SignalKit", "JSON"], swiftSettings: settings),
+        .target(
+            name: "Host",
+            dependencies: [
+                "SignalKit", "JSON", "Redis", "Adapters", "Policies", "Sinks",
+                host("Hummingbird", "hummingbird"), host("HummingbirdTLS", "hummingbird"),
+                host("HummingbirdHTTP2", "hummingbird"), host("HTTPTypes", "swift-http-types"),
+                host("NIOCore", "swift-nio"), host("NIOPosix", "swift-nio"), host("NIOSSL", "swift-nio-ssl"),
+                host("NIOConcurrencyHelpers", "swift-nio"), host("NIOHTTP1", "swift-nio"),
+                host("Logging", "swift-log"), host("Metrics", "swift-metrics"), host("CoreMetrics", "swift-metrics"),
+                host("Crypto", "swift-crypto"), host("ArgumentParser", "swift-argument-parser"),
+                host("Atomics", "swift-atomics"), host("ServiceLifecycle", "swift-service-lifecycle"),
+                host("UnixSignals", "swift-service-lifecycle"), host("Yams", "Yams"),
+            ],
+            swiftSettings: settings),
+        .executableTarget(name: "portcullis", dependencies: ["Host"], swiftSettings: settings),
+
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        .testTarget(name: "SignalKitTests", dependencies: ["SignalKit"], swiftSettings: settings),
+        .testTarget(
+            name: "SignalTestingTests", dependencies: ["SignalKit", "SignalTesting", "Adapters", "JSON"],
+            swiftSettings: settings),
+        .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: settings),
+        .testTarget(name: "RedisTests", dependencies: ["Redis", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "AdaptersTests", dependencies: ["Adapters", "SignalKit", "SignalTesting", "JSON"],
+            swiftSettings: settings),
+        .testTarget(name: "PoliciesTests", dependencies: ["Policies", "SignalKit"], swiftSettings: settings),
+        .testTarget(
+            name: "SinksTests", dependencies: ["Sinks", "SignalKit", "JSON", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "HostTests",
+            dependencies: ["Host", "Redis", "Policies", "Sinks", "Adapters", "SignalKit", "JSON", "TestSupport"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "AcceptanceTests", dependencies: ["TestSupport", "JSON", "portcullis"], swiftSettings: settings),
+        .testTarget(name: "FaultsTests", dependencies: ["TestSupport", "JSON", "portcullis"], swiftSettings: settings),
+        .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: settings),
+        .testTarget(name: "DocsTests", dependencies: ["Host", "TestSupport", "JSON"], swiftSettings: settings),
+    ],
+    cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,93 @@
+import SignalKit
+
+/// The whole file, read and checked. Plugins are built; nothing is opened.
+struct HostConfiguration: Sendable {
+    struct Limits: Sendable {
+        /// bytes of one body
+        var body = 64 << 20
+        /// requests at once
+        var inFlight = 1_024
+        /// bytes of all bodies in memory at once
+        var inFlightBytes = 256 << 20
+        /// for a whole request, from its first byte to its answer
+        var deadline: Duration = .seconds(8)
+        /// for a request's header to arrive
+        var header: Duration = .seconds(10)
+        /// of a kept-alive connection; Prometheus holds its own for 5 minutes and does not replay a POST
+        var idle: Duration = .seconds(330)
+    }
+
+    struct Address: Sendable, Equatable {
+        var host: String
+        var port: Int
+    }
+
+    struct TLS: Sendable, Equatable {
+        var certificate: String
+        var key: String
+        var clientCA: String?
+    }
+
+    struct Server: Sendable {
+        var listen: Address
+        var admin: Address?
+        var adminTokenFile: String?
+        var limits: Limits
+        var tls: TLS?
+    }
+
+    enum Authentication: Sendable, Equatable {
+        case none
+        case bearer(tokenFile: String)
+        /// HMAC-SHA-256 of the body, hex, in `header`, with or without `sha256=` before it.
+        case hmac(keyFile: String, header: String)
+    }
+
+    enum Store: Sendable, Equatable {
+        /// The host runs its own redis-server under this directory.
+        case embedded(directory: String)
+        case tcp(host: String, port: Int, database: Int, username: String?, passwordFile: String?)
+        case unix(path: String, database: Int, username: String?, passwordFile: String?)
+    }
+
+    struct State: Sendable {
+        var store: Store
+        /// per command
+        var timeout: Duration
+        /// keys are `{prefix}:…`
+        var prefix: String
+    }
+
+    struct Route: Sendable {
+        let adapter: PluginID
+        let path: String
+        let authentication: Authentication
+        let plugin: any SignalAdapter
+    }
+
+    struct InProcessPolicy: Sendable {
+        let id: PluginID
+        let mode: FailureMode
+        let plugin: any Policy
+    }
+
+    enum WhenFull: String, Sendable, CaseIterable {
+        case refuse
+        case deadLetter = "dead-letter"
+    }
+
+    struct SinkEntry: Sendable {
+        let name: PluginID
+        let use: PluginID
+        let whenFull: WhenFull
+        let plugin: any Sink
+    }
+
+    let server: Server
+    let state: State
+    let routes: [Route]
+    let policies: [InProcessPolicy]
+    /// In file order, `persist` last.
+    let gatePolicies: [any GatePolicy]
+    let sinks: [SinkEntry]
+}

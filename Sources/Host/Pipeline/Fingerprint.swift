@@ -1,0 +1,59 @@
+import Crypto
+import SignalKit
+
+/// SHA-256 over an identity: 32 bytes.
+struct Fingerprint: Hashable, Sendable, CustomStringConvertible {
+    let bytes: [UInt8]
+
+    /// Every part is preceded by its length (8 bytes, little-endian), so that no two identities share a byte
+    /// string: joined with a separator, {a: "b,c=d"} and {a: "b", c: "d"} would.
+    init(_ identity: Identity) {
+        var hash = SHA256()
+        func add(_ text: String) {
+            var text = text
+            text.withUTF8 { utf8 in
+                withUnsafeBytes(of: UInt64(utf8.count).littleEndian) { hash.update(bufferPointer: $0) }
+                hash.update(bufferPointer: UnsafeRawBufferPointer(utf8))
+            }
+        }
+        add(identity.family)
+        for field in identity.fields {
+            add(field.name)
+            add(field.value)
+        }
+        bytes = Array(hash.finalize())
+    }
+
+    /// Nil unless there are 32 bytes.
+    init?(bytes: some Collection<UInt8>) {
+        guard bytes.count == 32 else { return nil }
+        self.bytes = Array(bytes)
+    }
+
+    /// 64 lower-case hex digits.
+    var description: String { Hex.text(bytes) }
+}
+
+enum Hex {
+    static func text(_ bytes: some Sequence<UInt8>) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        var out: [UInt8] = []
+        for byte in bytes {
+            out.append(digits[Int(byte >> 4)])
+            out.append(digits[Int(byte & 15)])
+        }
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    /// Nil when `text` is not an even number of hex digits.
+    static func bytes(_ text: String) -> [UInt8]? {
+        let digits = text.utf8.map { Character(Unicode.Scalar($0)).hexDigitValue }
+        guard digits.count.isMultiple(of: 2) else { return nil }
+        var out: [UInt8] = []
+        for place in stride(from: 0, to: digits.count, by: 2) {
+            guard let high = digits[place], let low = digits[place + 1] else { return nil }
+            out.append(UInt8(high << 4 | low))
+        }
+        return out
+    }
+}

@@ -1,0 +1,40 @@
+import SignalKit
+
+/// What became of one signal of a request, as the outcome document lists it.
+struct SignalOutcome: Sendable {
+    let fingerprint: Fingerprint
+    let name: String
+    let verdict: Verdict
+    /// Known for accepted, duplicate, aggregated and resolved.
+    let episode: Int64?
+    let count: Int64?
+}
+
+/// A request that was answered: every signal has a verdict other than `unavailable`, every bad item is stored.
+struct Outcome: Sendable {
+    let signals: [SignalOutcome]
+    /// Place in the request and reason, as stored.
+    let deadLetters: [(index: Int, reason: String)]
+}
+
+/// A request that was not taken, and why. `StatusTable` gives each its status.
+enum Refusal: Sendable, Equatable {
+    /// Somebody could not vouch for a signal: `deduplication service unavailable`, with what follows it.
+    case unavailable(detail: String)
+    /// Past a host-wide bound, or the request's deadline.
+    case overloaded(detail: String)
+    case shuttingDown
+    case malformed(message: String, offset: Int?, path: String?)
+    case unauthenticated
+    case forbidden
+    case unknownPath
+    case wrongMethod(allowed: String)
+    case tooLarge(limit: Int)
+    case wrongMediaType
+    case bug
+}
+
+enum IntakeAnswer: Sendable {
+    case taken(Outcome)
+    case refused(Refusal)
+}

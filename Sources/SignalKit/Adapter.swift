@@ -1,0 +1,87 @@
+/// One request as an adapter sees it.
+public struct InboundRequest: Sendable {
+    /// The whole body, at most the configured limit (64 MiB by default).
+    public let body: [UInt8]
+    /// The media type without parameters, lower case; nil when the request had none.
+    public let contentType: String?
+    /// Names in lower case.
+    public let headers: [String: String]
+    /// The host's clock when the body was complete; an adapter has no clock of its own.
+    public let receivedAt: Timestamp
+
+    public init(body: [UInt8], contentType: String? = nil, headers: [String: String] = [:], receivedAt: Timestamp) {
+        self.body = body
+        self.contentType = contentType
+        self.headers = headers
+        self.receivedAt = receivedAt
+    }
+}
+
+/// An item of a request that could not be read, while its neighbours could.
+public struct RejectedItem: Sendable, Equatable {
+    /// Its place in the request, from 0.
+    public let index: Int
+    /// Where and why, for a person: `startsAt: not an RFC 3339 time`. No value from the input.
+    public let reason: String
+    /// A body of this one item that the same adapter can read again, so that the dead letter can be replayed.
+    public let replay: [UInt8]
+
+    public init(index: Int, reason: String, replay: [UInt8]) {
+        (self.index, self.reason, self.replay) = (index, reason, replay)
+    }
+}
+
+/// What a request held: `signals.count + rejected.count` is the number of items that the sender sent.
+public struct Decoded: Sendable {
+    public var signals: [Signal]
+    public var rejected: [RejectedItem]
+    /// Items that the sender says it left out (Alertmanager's `truncatedAlerts`).
+    public var truncated: Int
+
+    public init(signals: [Signal] = [], rejected: [RejectedItem] = [], truncated: Int = 0) {
+        (self.signals, self.rejected, self.truncated) = (signals, rejected, truncated)
+    }
+}
+
+/// A body that an adapter can't read at all: the request is a 400.
+public struct AdapterError: Error, Hashable, Sendable {
+    public enum Code: String, Sendable, CaseIterable {
+        /// Not JSON (or whatever the adapter reads).
+        case malformed
+        /// Well-formed, but not this adapter's document.
+        case unexpected
+        /// Deeper or longer than the adapter reads.
+        case tooLarge
+    }
+
+    public let code: Code
+    /// For the sender. No value from the input.
+    public let message: String
+    /// Byte offset into the body, when the fault has one.
+    public let offset: Int?
+    /// Path into the document (`alerts[3].labels`), when the fault has one.
+    public let path: String?
+
+    public init(_ code: Code, _ message: String, offset: Int? = nil, path: String? = nil) {
+        (self.code, self.message, self.offset, self.path) = (code, message, offset, path)
+    }
+}
+
+/// Bytes in, signals out. Pure: no I/O, no clock, the same answer for the same request.
+public protocol SignalAdapter: Plugin {
+    /// - Throws: `AdapterError` when the body as a whole can't be read. A bad item among good ones is not an
+    ///   error: it goes into `Decoded.rejected`.
+    func decode(_ request: InboundRequest) throws(AdapterError) -> Decoded
+}
+
+/// Takes a request as if it had been posted.
+public protocol SignalIntake: Sendable {
+    /// The HTTP status that a sender would have got; a source must not move on before it is 2xx.
+    func take(_ request: InboundRequest) async -> Int
+}
+
+/// Pulls signals from somewhere and feeds them to an adapter.
+public protocol SignalSource: Plugin {
+    /// Runs until cancelled. Throwing ends this run; the host starts it again with back-off.
+    func run(_ intake: any SignalIntake) async throws
+}

@@ -1,0 +1,122 @@
+/// A member of a storm as its delivery lists it.
+public struct StormMember: Sendable, Hashable {
+    /// 64 hex digits.
+    public let fingerprint: String
+    public let episode: Int64
+    public let name: String
+    public let target: Target?
+    public let firing: Bool
+
+    public init(fingerprint: String, episode: Int64, name: String, target: Target?, firing: Bool) {
+        self.fingerprint = fingerprint
+        self.episode = episode
+        self.name = name
+        self.target = target
+        self.firing = firing
+    }
+}
+
+/// Many new problems of one group in a short time.
+public struct Storm: Sendable, Hashable {
+    /// 32 hex digits of the group, `-`, the clock at its opening.
+    public let id: String
+    /// What the members have in common: the label names of `by` with their values.
+    public let group: [Identity.Field]
+    /// All members ever, and those that still fire.
+    public let members: Int
+    public let firing: Int
+    /// The first ones, `list_members` at most.
+    public let listed: [StormMember]
+
+    public init(id: String, group: [Identity.Field], members: Int, firing: Int, listed: [StormMember]) {
+        (self.id, self.group, self.members, self.firing, self.listed) = (id, group, members, firing, listed)
+    }
+}
+
+/// The latest state of one episode or storm, for one sink.
+public struct Delivery: Sendable {
+    public enum Kind: String, Sendable { case signal, storm }
+    public enum State: String, Sendable { case firing, resolved, open, closed }
+    /// Why an episode ended when its source did not say so.
+    public enum Reason: String, Sendable { case expired, forgotten }
+
+    /// `<fingerprint>-<episode>-<version>`: the same whenever this state is delivered again. Counts may have
+    /// grown in between.
+    public let id: String
+    public let kind: Kind
+    public let state: State
+    /// 64 hex digits; of a storm, its id.
+    public let fingerprint: String
+    /// Readings of the store's clock, in ms: an order, and a date only roughly.
+    public let episode: Int64
+    public let version: Int64
+    /// The episode before this one, if the record knew one.
+    public let follows: Int64?
+    public let count: Int64
+    public let first: Timestamp
+    public let last: Timestamp
+    public let reason: Reason?
+    /// Nil for a storm, and for an end by `reason` whose document the store no longer held.
+    public let signal: Signal?
+    public let storm: Storm?
+    /// The whole delivery as one JSON object without a line break: what `jsonl` writes and `webhook` posts.
+    public let json: [UInt8]
+
+    public init(
+        id: String, kind: Kind, state: State, fingerprint: String, episode: Int64, version: Int64, follows: Int64?,
+        count: Int64, first: Timestamp, last: Timestamp, reason: Reason?, signal: Signal?, storm: Storm?, json: [UInt8]
+    ) {
+        self.id = id
+        self.kind = kind
+        self.state = state
+        self.fingerprint = fingerprint
+        self.episode = episode
+        self.version = version
+        self.follows = follows
+        self.count = count
+        self.first = first
+        self.last = last
+        self.reason = reason
+        self.signal = signal
+        self.storm = storm
+        self.json = json
+    }
+}
+
+public struct DeliveryContext: Sendable {
+    /// From 1.
+    public let attempt: Int
+    /// When the claim ends; a sink should be done or have given up by then.
+    public let deadline: ContinuousClock.Instant
+    public init(attempt: Int, deadline: ContinuousClock.Instant) { (self.attempt, self.deadline) = (attempt, deadline) }
+}
+
+/// Why a delivery did not happen.
+public struct SinkError: Error, Hashable, Sendable {
+    public enum Code: String, Sendable, CaseIterable {
+        case unreachable, timeout, refused, overloaded, denied, invalid, full, bug
+    }
+    public let code: Code
+    /// For the operator. No secret, no content of the signal.
+    public let message: String
+    /// False: trying again can't help, the delivery goes to the dead letters.
+    public let retryable: Bool
+
+    public init(_ code: Code, _ message: String, retryable: Bool) {
+        (self.code, self.message, self.retryable) = (code, message, retryable)
+    }
+}
+
+/// Hands deliveries outward. Delivering the same delivery twice, or an older one after a newer, must be harmless.
+public protocol Sink: Plugin {
+    /// Returns when the delivery is as durable as this sink makes it. Called concurrently.
+    /// - Throws: `SinkError`; a retryable one brings the episode back later, in its latest state.
+    func deliver(_ delivery: Delivery, _ context: DeliveryContext) async throws(SinkError)
+
+    /// Called once, after the last `deliver` has returned.
+    func close() async
+}
+
+extension Sink {
+    public func close() async {}
+}
