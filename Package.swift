@@ -58,7 +58,7 @@ let package = Package(
                 "CHiredis",
                 host("NIOCore", "swift-nio"), host("NIOPosix", "swift-nio"), host("NIOTLS", "swift-nio"),
                 host("NIOSSL", "swift-nio-ssl"), host("NIOConcurrencyHelpers", "swift-nio"),
-                host("Logging", "swift-log"), host("Subprocess", "swift-subprocess"),
+                host("Logging", "swift-log"), host("Crypto", "swift-crypto"),
             ],
             swiftSettings: settings),
 

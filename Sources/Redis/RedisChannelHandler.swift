@@ -1,0 +1,130 @@
+internal import NIOCore
+
+/// Matches replies to commands in order, and bounds how long anyone waits. Lives on its connection's event loop.
+///
+/// The one rule: after a deadline has passed nothing more is read from this connection, so that a late reply can
+/// never be taken for the reply to a later command.
+final class RedisChannelHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+    typealias Waiter = CheckedContinuation<Result<[RedisValue], RedisError>, Never>
+
+    /// The commands of one `send`.
+    private struct Pending {
+        let count: Int
+        let deadline: NIODeadline
+        let waiter: Waiter
+        var replies: [RedisValue] = []
+    }
+
+    private var pending = CircularBuffer<Pending>()
+    private let reader = ReplyReader()
+    private var context: ChannelHandlerContext?
+    private var timer: (deadline: NIODeadline, task: Scheduled<Void>)?
+    private var flushIsDue = false
+    /// Why nothing more goes through; the first reason stays.
+    private var ended: RedisError?
+    private var observers: [@Sendable (RedisError) -> Void] = []
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        end(RedisError(.reset, "the connection was closed"))
+        self.context = nil
+    }
+
+    // MARK: Commands out
+
+    func send(_ bytes: ByteBuffer, count: Int, deadline: NIODeadline, _ waiter: Waiter) {
+        guard ended == nil, let context else {
+            waiter.resume(returning: .failure(ended ?? RedisError(.reset, "the connection was closed")))
+            return
+        }
+        pending.append(Pending(count: count, deadline: deadline, waiter: waiter))
+        watch(deadline)
+        context.write(wrapOutboundOut(bytes), promise: nil)
+        guard !flushIsDue else { return }
+        // Commands of several tasks that arrive in the same turn of the loop share one system call.
+        flushIsDue = true
+        context.eventLoop.assumeIsolated().execute {
+            self.flushIsDue = false
+            self.context?.flush()
+        }
+    }
+
+    // MARK: Replies in
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard ended == nil else { return }
+        do throws(RedisError) {
+            try reader.feed(unwrapInboundIn(data))
+            while ended == nil, let reply = try reader.next() { take(reply) }
+        } catch {
+            end(error)
+        }
+    }
+
+    private func take(_ reply: RedisValue) {
+        guard !pending.isEmpty else {
+            // `-ERR max number of clients reached` comes unasked, before the server hangs up.
+            end(reply.serverError.map(RedisError.init) ?? RedisError(.garbage, "a reply that nobody asked for"))
+            return
+        }
+        pending[pending.startIndex].replies.append(reply)
+        if pending[pending.startIndex].replies.count == pending[pending.startIndex].count {
+            let done = pending.removeFirst()
+            done.waiter.resume(returning: .success(done.replies))
+        }
+    }
+
+    // MARK: The end
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end(RedisError(.reset, "the server closed the connection"))
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        end(RedisError(.reset, "the connection failed: \(error)"))
+    }
+
+    func end(_ error: RedisError) {
+        guard ended == nil else { return }
+        ended = error
+        timer?.task.cancel()
+        timer = nil
+        let (failed, told) = (pending, observers)
+        pending.removeAll()
+        observers.removeAll()
+        context?.close(promise: nil)
+        for entry in failed { entry.waiter.resume(returning: .failure(error)) }
+        for observer in told { observer(error) }
+    }
+
+    func onClose(_ observer: @escaping @Sendable (RedisError) -> Void) {
+        if let ended { observer(ended) } else { observers.append(observer) }
+    }
+
+    // MARK: Deadlines
+
+    /// One timer for all: set to the earliest deadline when it is set, looked at again when it fires. Replies
+    /// that come in time cost nothing.
+    private func watch(_ deadline: NIODeadline) {
+        if let timer {
+            guard deadline < timer.deadline else { return }
+            timer.task.cancel()
+        }
+        guard let context else { return }
+        let task = context.eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { self.timerFired() }
+        timer = (deadline, task)
+    }
+
+    private func timerFired() {
+        timer = nil
+        guard ended == nil, let earliest = pending.lazy.map(\.deadline).min() else { return }
+        if earliest <= .now() {
+            end(RedisError(.timedOut, "no reply in time"))
+        } else {
+            watch(earliest)
+        }
+    }
+}

@@ -1,0 +1,140 @@
+public import NIOCore
+internal import NIOPosix
+
+/// One pipelined connection. Commands may be sent at any time from any task; replies come in order.
+///
+/// A command that gets no reply within its time closes the connection, and every command that waits on it fails
+/// with `.timedOut`. The event loop must outlive the connection.
+public final class RedisConnection: Sendable {
+    public let eventLoop: any EventLoop
+    /// The time a command has when `send` names none.
+    public let timeout: Duration
+    private let handler: NIOLoopBound<RedisChannelHandler>
+
+    private init(_ handler: NIOLoopBound<RedisChannelHandler>, on eventLoop: any EventLoop, timeout: Duration) {
+        (self.handler, self.eventLoop, self.timeout) = (handler, eventLoop, timeout)
+    }
+
+    /// Connects, logs in and selects the database, all within `timeout`.
+    /// - Throws: any `RedisError` that shuts a store, or `.serverError` (a database that does not exist).
+    public static func connect(
+        to endpoint: RedisEndpoint, on eventLoop: any EventLoop, timeout: Duration = .seconds(1)
+    ) async throws(RedisError) -> RedisConnection {
+        let deadline = NIODeadline.now() + TimeAmount(timeout)
+        let connection: RedisConnection
+        do {
+            connection = try await bootstrap(endpoint.address, on: eventLoop, timeout: timeout)
+        } catch {
+            throw RedisError(connecting: error, to: endpoint.address)
+        }
+        do {
+            try await connection.greet(endpoint, deadline: deadline)
+        } catch {
+            connection.close()
+            throw error
+        }
+        return connection
+    }
+
+    private static func bootstrap(
+        _ address: RedisEndpoint.Address, on eventLoop: any EventLoop, timeout: Duration
+    ) async throws -> RedisConnection {
+        let bootstrap = ClientBootstrap(group: eventLoop).connectTimeout(TimeAmount(timeout))
+        let initializer: @Sendable (any Channel) -> EventLoopFuture<RedisConnection> = { channel in
+            channel.eventLoop.makeCompletedFuture {
+                let handler = RedisChannelHandler()
+                try channel.pipeline.syncOperations.addHandler(handler)
+                let bound = NIOLoopBound(handler, eventLoop: channel.eventLoop)
+                return RedisConnection(bound, on: channel.eventLoop, timeout: timeout)
+            }
+        }
+        switch address {
+        case .tcp(let host, let port):
+            return try await bootstrap.channelOption(.socketOption(.so_keepalive), value: 1)
+                .connect(host: host, port: port, channelInitializer: initializer)
+        case .unix(let path):
+            return try await bootstrap.connect(unixDomainSocketPath: path, channelInitializer: initializer)
+        }
+    }
+
+    private func greet(_ endpoint: RedisEndpoint, deadline: NIODeadline) async throws(RedisError) {
+        let password: String?
+        do { password = try endpoint.password() } catch {
+            throw RedisError(.noAuth, "the password can't be read: \(error)")
+        }
+        var commands: [RedisCommand] = []
+        if let password {
+            var login = RedisCommand("AUTH")
+            if let username = endpoint.username { login.add(username) }
+            login.add(password)
+            commands.append(login)
+        }
+        commands.append(RedisCommand("CLIENT", "SETNAME", endpoint.clientName))
+        commands.append(RedisCommand("SELECT", String(endpoint.database)))
+        let replies = try await send(commands, deadline: deadline)
+        if password != nil, case .error(let error) = replies[0] {
+            // A server that does not know AUTH repeats its arguments in the error.
+            let shown = error.code == .serverError ? "the server refused the login" : error.message
+            throw RedisError(error.code == .serverError ? .noAuth : error.code, shown)
+        }
+        // The name is a courtesy to whoever looks at CLIENT LIST; the ACL may forbid it. SELECT 0 changes nothing,
+        // so it may be forbidden too, but what an unauthenticated or loading server says to it counts.
+        if case .error(let error) = replies[replies.count - 1],
+            !(endpoint.database == 0 && error.code == .noPermission)
+        {
+            throw RedisError(error)
+        }
+    }
+
+    /// - Throws: an error reply too.
+    public func send(_ command: RedisCommand, timeout: Duration? = nil) async throws(RedisError) -> RedisValue {
+        try await send([command], timeout: timeout)[0].get()
+    }
+
+    /// Sends all in one write and waits for all replies, one per command and in order. Error replies are values,
+    /// so that one command that fails hides no other.
+    /// - Throws: `.timedOut`, `.reset`, `.garbage`: what became of the commands is unknown.
+    public func send(_ commands: [RedisCommand], timeout: Duration? = nil) async throws(RedisError) -> [RedisValue] {
+        try await send(commands, deadline: .now() + TimeAmount(timeout ?? self.timeout))
+    }
+
+    func send(_ commands: [RedisCommand], deadline: NIODeadline) async throws(RedisError) -> [RedisValue] {
+        guard !commands.isEmpty else { return [] }
+        let bytes = RedisCommand.encode(commands)
+        let result = await withCheckedContinuation { (waiter: RedisChannelHandler.Waiter) in
+            eventLoop.execute {
+                self.handler.value.send(bytes, count: commands.count, deadline: deadline, waiter)
+            }
+        }
+        return try result.get()
+    }
+
+    /// Calls `body` once on the event loop when the connection has ended, whoever ended it; at once if it has.
+    public func onClose(_ body: @escaping @Sendable (RedisError) -> Void) {
+        eventLoop.execute { self.handler.value.onClose(body) }
+    }
+
+    /// Closes it; what still waits fails with `.reset`.
+    public func close() {
+        eventLoop.execute { self.handler.value.end(RedisError(.reset, "the connection was closed by this side")) }
+    }
+}
+
+extension RedisError {
+    /// What NIO says when a connection can't be made.
+    fileprivate init(connecting error: any Error, to address: RedisEndpoint.Address) {
+        if let error = error as? ChannelError, case .connectTimeout = error {
+            self.init(.timedOut, "connecting to \(address) took too long")
+        } else if let error = error as? NIOConnectionError, error.connectionErrors.contains(where: { $0.error.isTimeout }) {
+            self.init(.timedOut, "connecting to \(address) took too long")
+        } else {
+            self.init(.refused, "can't connect to \(address): \(error)")
+        }
+    }
+}
+
+extension Error {
+    fileprivate var isTimeout: Bool {
+        if let error = self as? ChannelError, case .connectTimeout = error { true } else { false }
+    }
+}

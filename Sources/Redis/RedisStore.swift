@@ -1,0 +1,236 @@
+public import Logging
+internal import NIOConcurrencyHelpers
+public import NIOCore
+
+/// Hears what becomes of the store, for metrics. Called from any thread; must return at once.
+public protocol RedisObserver: Sendable {
+    func storeOpened()
+    func storeShut(_ reason: RedisError)
+    /// Every failed call, error reply and probe, by its code.
+    func storeFailed(_ code: RedisError.Code)
+}
+
+/// One pipelined connection per event loop, and the decision whether they may be used.
+///
+/// It falls shut at the first error that puts the server in doubt, and only a verification on a fresh connection
+/// opens it again. While it is shut, `send` fails at once.
+public final class RedisStore: Sendable {
+    public enum State: Sendable, Hashable {
+        case open
+        /// With the last reason.
+        case shut(RedisError)
+    }
+    public typealias Verification = @Sendable (RedisConnection) async throws(RedisError) -> Void
+
+    private let endpoint: RedisEndpoint
+    private let loops: [any EventLoop]
+    private let slots: [ObjectIdentifier: Int]
+    private let timeout: Duration
+    private let scripts: [RedisScript]
+    private let verify: Verification
+    private let observer: any RedisObserver
+    private let log: Logger
+    /// An open store's connections are verified again at least this often.
+    private let interval: Duration
+    private let current: NIOLockedValueBox<StoreState<RedisConnection>>
+    /// Wakes `run` when there may be something to do.
+    private let wakes: AsyncStream<Void>
+    private let wake: AsyncStream<Void>.Continuation
+
+    /// - Parameters:
+    ///   - timeout: of connecting, and of each `send`.
+    ///   - scripts: loaded on every new connection, before it is verified.
+    ///   - verify: what a connection must pass before its first use, and every 10 s. Any error it throws keeps the
+    ///     store shut, `.outOfMemory` too: a verification that must not shut a full store takes that as passed.
+    public convenience init(
+        endpoint: RedisEndpoint, group: any EventLoopGroup, timeout: Duration, scripts: [RedisScript],
+        verify: @escaping Verification, observer: any RedisObserver, log: Logger
+    ) {
+        self.init(
+            endpoint: endpoint, group: group, timeout: timeout, scripts: scripts, verify: verify, observer: observer,
+            log: log, interval: .seconds(10))
+    }
+
+    init(
+        endpoint: RedisEndpoint, group: any EventLoopGroup, timeout: Duration, scripts: [RedisScript],
+        verify: @escaping Verification, observer: any RedisObserver, log: Logger, interval: Duration
+    ) {
+        self.endpoint = endpoint
+        self.timeout = timeout
+        self.scripts = scripts
+        self.verify = verify
+        self.observer = observer
+        self.log = log
+        self.interval = interval
+        loops = Array(group.makeIterator())
+        slots = Dictionary(uniqueKeysWithValues: loops.enumerated().map { (ObjectIdentifier($1), $0) })
+        current = NIOLockedValueBox(StoreState(slots: loops.count))
+        (wakes, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    public var state: State {
+        switch current.withLockedValue({ $0.phase }) {
+        case .open: .open
+        case .shut(let reason): .shut(reason)
+        case .stopped: .shut(RedisError(.shut, "the store has been stopped"))
+        }
+    }
+
+    // MARK: Commands
+
+    /// Sends all in one write on one connection, that of `eventLoop` if it has one. One reply per command, in
+    /// order; an error reply is a value. A `NOSCRIPT` is healed: the script is loaded and the command repeated once.
+    /// - Throws: `.shut` at once while the store is shut; `.timedOut`, `.reset` or `.garbage` when it is not known
+    ///   what became of the commands. It always ends within `timeout`.
+    public func send(
+        _ commands: [RedisCommand], on eventLoop: (any EventLoop)? = nil, timeout: Duration? = nil
+    ) async throws(RedisError) -> [RedisValue] {
+        let deadline = NIODeadline.now() + TimeAmount(timeout ?? self.timeout)
+        let slot = eventLoop.flatMap { slots[ObjectIdentifier($0)] }
+        switch current.withLockedValue({ $0.pick(slot) }) {
+        case .refuse(let error):
+            observer.storeFailed(error.code)
+            throw error
+        case .use(let connection, let generation):
+            do throws(RedisError) {
+                var replies = try await connection.send(commands, deadline: deadline)
+                try await ScriptRepeat(of: commands, replies)?.run(on: connection, until: deadline, into: &replies)
+                for case .error(let error) in replies { note(RedisError(error), generation) }
+                return replies
+            } catch {
+                note(error, generation)
+                throw error
+            }
+        }
+    }
+
+    /// - Throws: an error reply too.
+    public func send(
+        _ command: RedisCommand, on eventLoop: (any EventLoop)? = nil, timeout: Duration? = nil
+    ) async throws(RedisError) -> RedisValue {
+        try await send([command], on: eventLoop, timeout: timeout)[0].get()
+    }
+
+    /// For a caller that finds a reply which can't be (garbage) or that is not good enough (`WAIT`).
+    public func shut(because reason: RedisError) {
+        shut(reason, generation: current.withLockedValue { $0.generation })
+    }
+
+    private func note(_ error: RedisError, _ generation: Int) {
+        observer.storeFailed(error.code)
+        if error.shutsStore { shut(error, generation: generation) }
+    }
+
+    private func shut(_ reason: RedisError, generation: Int) {
+        guard let dropped = current.withLockedValue({ $0.failed(reason, generation: generation) }) else { return }
+        for connection in dropped { connection.close() }
+        observer.storeShut(reason)
+        log.warning("store shut", metadata: ["reason": "\(reason)", "endpoint": "\(endpoint)"])
+        wake.yield()
+    }
+
+    // MARK: Opening
+
+    /// Connects, verifies, and keeps doing so whenever the store is shut. Runs until cancelled, then closes
+    /// everything for good. To be called once.
+    public func run() async {
+        await withTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { [interval, wake] in
+                while (try? await Task.sleep(for: interval / 4)) != nil { wake.yield() }
+            }
+            await supervise()
+            tasks.cancelAll()
+        }
+        for connection in current.withLockedValue({ $0.stop() }) { connection.close() }
+    }
+
+    private func supervise() async {
+        await probe()
+        var verified = ContinuousClock.now
+        var wakes = wakes.makeAsyncIterator()
+        while !Task.isCancelled {
+            if case .open = state {
+                if verified.duration(to: .now) >= interval * 0.7 {
+                    await verifyAgain()
+                    verified = .now
+                } else {
+                    await wakes.next()
+                }
+            } else {
+                let delay = current.withLockedValue { $0.probeDelay(random: .random(in: 0...1)) }
+                guard (try? await Task.sleep(for: delay)) != nil else { return }
+                await probe()
+                verified = .now
+            }
+        }
+    }
+
+    /// One attempt to open the store; when it succeeds, the other loops get their connections.
+    private func probe() async {
+        do throws(RedisError) {
+            let connection = try await verifiedConnection(on: loops[0])
+            guard let generation = current.withLockedValue({ $0.opened(connection, slot: 0) }) else {
+                return connection.close()
+            }
+            observer.storeOpened()
+            log.notice("store open", metadata: ["endpoint": "\(endpoint)"])
+            connection.onClose { [weak self] in self?.shut($0, generation: generation) }
+            await fill(generation)
+        } catch {
+            observer.storeFailed(error.code)
+            if current.withLockedValue({ $0.probeFailed(error) }) {
+                log.warning("store stays shut", metadata: ["reason": "\(error)", "endpoint": "\(endpoint)"])
+            }
+        }
+    }
+
+    private func fill(_ generation: Int) async {
+        await withTaskGroup(of: Void.self) { tasks in
+            for slot in loops.indices.dropFirst() {
+                tasks.addTask {
+                    do throws(RedisError) {
+                        let connection = try await self.verifiedConnection(on: self.loops[slot])
+                        let wanted = self.current.withLockedValue {
+                            $0.add(connection, slot: slot, generation: generation)
+                        }
+                        guard wanted else { return connection.close() }
+                        connection.onClose { [weak self] in self?.shut($0, generation: generation) }
+                    } catch {
+                        self.observer.storeFailed(error.code)
+                        self.shut(error, generation: generation)
+                    }
+                }
+            }
+        }
+    }
+
+    private func verifyAgain() async {
+        let (connections, generation) = current.withLockedValue { ($0.connections, $0.generation) }
+        await withTaskGroup(of: Void.self) { tasks in
+            for connection in connections {
+                tasks.addTask {
+                    do throws(RedisError) { try await self.prepare(connection) } catch {
+                        self.observer.storeFailed(error.code)
+                        self.shut(error, generation: generation)
+                    }
+                }
+            }
+        }
+    }
+
+    private func verifiedConnection(on loop: any EventLoop) async throws(RedisError) -> RedisConnection {
+        let connection = try await RedisConnection.connect(to: endpoint, on: loop, timeout: timeout)
+        do throws(RedisError) {
+            try await prepare(connection)
+        } catch {
+            connection.close()
+            throw error
+        }
+        return connection
+    }
+
+    private func prepare(_ connection: RedisConnection) async throws(RedisError) {
+        for reply in try await connection.send(scripts.map(RedisCommand.load)) { _ = try reply.get() }
+        try await verify(connection)
+    }
+}
