@@ -1,0 +1,46 @@
+/// How the embedded server must run for the host's promises to hold.
+enum EmbeddedSettings {
+    /// Given on the command line, and asked back from a server that is taken over.
+    static func required(_ directory: EmbeddedDirectory) -> [(name: String, value: String)] {
+        [
+            ("dir", directory.path),
+            ("port", "0"),
+            ("unixsocket", directory.socket),
+            ("unixsocketperm", "700"),
+            ("appendonly", "yes"),
+            ("appendfsync", "always"),
+            ("no-appendfsync-on-rewrite", "no"),
+            ("save", ""),
+            ("maxmemory-policy", "noeviction"),
+            ("daemonize", "no"),
+        ]
+    }
+
+    static func arguments(_ directory: EmbeddedDirectory, server: String) -> [String] {
+        let further = [("pidfile", directory.pidFile), ("logfile", directory.log), ("always-show-logo", "no")]
+        return [server] + (required(directory) + further).flatMap { ["--" + $0.0, $0.1] }
+    }
+
+    /// What is wrong with a server that is already there, in words.
+    static func faults(of connection: RedisConnection, _ directory: EmbeddedDirectory) async throws(RedisError) -> [String] {
+        let required = required(directory)
+        let replies = try await connection.send(required.map { RedisCommand("CONFIG", "GET", $0.name) })
+        var faults: [String] = []
+        for (setting, reply) in zip(required, replies) {
+            let pair = try reply.get().list ?? []
+            let value = pair.count == 2 ? pair[1].string ?? "" : ""
+            if value != setting.value {
+                faults.append("\(setting.name) is '\(value)' and must be '\(setting.value)'")
+            }
+        }
+        return faults
+    }
+
+    static func processID(of connection: RedisConnection) async throws(RedisError) -> Int32? {
+        let text = try await connection.send(RedisCommand("INFO", "server")).string ?? ""
+        for line in text.split(whereSeparator: \.isNewline) where line.hasPrefix("process_id:") {
+            return Int32(line.dropFirst("process_id:".count))
+        }
+        return nil
+    }
+}
