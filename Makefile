@@ -1,0 +1,46 @@
+# Everything that a fresh Debian 12 machine with Swift 6.3 needs to build, run and prove Portcullis.
+#   make run    install what is missing, build, serve examples/quickstart.yaml
+#   make test   install what is missing, build, run every test
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BUILD_PACKAGES := g++ make git pkg-config libhiredis-dev libjansson-dev libsimdjson-dev zlib1g-dev redis-server
+TEST_PACKAGES := $(BUILD_PACKAGES) redis-sentinel redis-tools prometheus prometheus-alertmanager curl openssl lua5.1
+BENCH_PACKAGES := $(BUILD_PACKAGES) redis-tools prometheus-alertmanager curl wrk
+CONFIG ?= examples/quickstart.yaml
+PORTCULLIS := .build/release/portcullis
+
+.PHONY: help run build test demo bench lint format install-build install-test install-bench
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: build ## build the release and serve examples/quickstart.yaml
+	@scripts/what-to-post.sh
+	@exec $(PORTCULLIS) serve --config $(CONFIG)
+
+build: install-build ## build .build/release/portcullis
+	swift build -c release --product portcullis
+
+test: install-test ## build once, run every test
+	swift build --build-tests
+	swift test --skip-build
+
+demo: build ## the story of the README, by itself
+	@scripts/demo.sh $(PORTCULLIS)
+
+bench: install-bench build ## requests/s and alerts/s beside redis-benchmark and Alertmanager
+	@Benchmarks/load.sh $(PORTCULLIS)
+
+lint: install-test ## formatting and syntax, no build
+	swift format lint --strict --recursive Sources Tests examples Benchmarks Package.swift
+	@for file in $$(git ls-files '*.lua'); do luac5.1 -p "$$file"; done
+	@for file in $$(git ls-files '*.sh' .ci/run); do bash -n "$$file"; done
+
+format: ## format the Swift sources in place
+	swift format --in-place --recursive Sources Tests examples Benchmarks Package.swift
+
+install-build: ; @scripts/install.sh $(BUILD_PACKAGES)
+install-test: ; @scripts/install.sh $(TEST_PACKAGES)
+install-bench: ; @scripts/install.sh $(BENCH_PACKAGES)
