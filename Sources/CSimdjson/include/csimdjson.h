@@ -1,1 +1,40 @@
-int csimdjson_placeholder(void);
+// The little of simdjson that the JSON module needs, as C: one call parses a whole document, and Swift walks the
+// tape by itself. The tape's format is documented in simdjson's doc/tape.md.
+#ifndef CSIMDJSON_H
+#define CSIMDJSON_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum csimdjson_status {
+    CSIMDJSON_OK = 0,
+    CSIMDJSON_MALFORMED = 1,
+    CSIMDJSON_TOO_DEEP = 2,
+    CSIMDJSON_TOO_LARGE = 3,
+    CSIMDJSON_OUT_OF_MEMORY = 4,
+};
+
+typedef struct {
+    void *parser;            // owns the two below; free with csimdjson_free
+    const uint64_t *tape;    // tape[0] is the root word
+    const uint8_t *strings;  // each: 4 bytes of length in host order, the bytes, a NUL
+    enum csimdjson_status status;
+} csimdjson_document;
+
+// Parses `length` bytes, which need no padding. Nests `depth` levels at most. On an error everything is freed already.
+csimdjson_document csimdjson_parse(const uint8_t *bytes, size_t length, size_t depth);
+
+void csimdjson_free(void *parser);
+
+// Where `bytes` stop being a JSON document: the offset of the first byte that no document could have there, `length`
+// when it ends too early. One pass, no allocation but a bit per open level. `depth` as above, at most 1024.
+size_t csimdjson_fault(const uint8_t *bytes, size_t length, size_t depth);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,106 @@
+import JSON
+import Testing
+
+@Suite struct JSONDocumentTests {
+    private static let sample =
+        #"{"version":"4","n":[-1,0,1.5e3,18446744073709551615,true,false,null],"alerts":[{"a\u00e9\ud83d\ude00":"\"\\\/\b\f\n\r\t"},{}],"é":[]}"#
+
+    private func parse(_ text: String, maxDepth: Int = 64) throws(JSONError) -> JSONValue {
+        try JSONDocument.parse(Array(text.utf8), maxDepth: maxDepth).root
+    }
+
+    private func fault(_ bytes: [UInt8], maxDepth: Int = 64) -> JSONError? {
+        do throws(JSONError) {
+            _ = try JSONDocument.parse(bytes, maxDepth: maxDepth)
+            return nil
+        } catch { return error }
+    }
+
+    @Test func everyKindReadsAsItselfAndAsNothingElse() throws {
+        let root = try parse(Self.sample)
+        #expect(root.kind == .object)
+        #expect(root["version"]?.string == "4")
+        #expect(root["version"]?.integer == nil)
+        let numbers = try #require(root["n"]?.array)
+        #expect(numbers.count == 7)
+        #expect(numbers.map(\.integer) == [-1, 0, nil, nil, nil, nil, nil])
+        #expect(numbers.map(\.double) == [-1, 0, 1500, 18_446_744_073_709_551_616, nil, nil, nil])
+        #expect(numbers.map(\.boolean) == [nil, nil, nil, nil, true, false, nil])
+        #expect(numbers.map(\.isNull) == [false, false, false, false, false, false, true])
+        let first = try #require(root["alerts"]?.array?.first { _ in true }?.object?.first { _ in true })
+        #expect(first.key == "aé😀")
+        #expect(first.value.string == "\"\\/\u{8}\u{c}\n\r\t")
+        #expect(root["é"]?.array?.isEmpty == true)
+        #expect(root["absent"] == nil)
+        #expect(root["version"]?.equals("4") == true)
+        #expect(root["version"]?.equals("44") == false)
+    }
+
+    @Test func aTextCutAnywhereIsAnErrorAtOrBeforeTheCut() {
+        let bytes = Array(Self.sample.utf8)
+        for length in 0..<bytes.count {
+            let error = fault(Array(bytes[..<length]))
+            #expect(error?.code == .malformed, "cut at \(length)")
+            if let offset = error?.offset { #expect(offset <= length, "cut at \(length)") } else { Issue.record("no offset at \(length)") }
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("", 0), ("  ", 2), ("{", 1), ("[1,]", 3), ("{\"a\":1,}", 7), ("{\"a\" 1}", 5), ("{a:1}", 1), ("[1 2]", 3), ("nul", 3),
+            ("nulx", 3), ("01", 1), ("-", 1), ("1.", 2), ("1e", 2), ("\"a", 2), ("\"\u{1}\"", 1), (#""\x""#, 2), (#""\u12G4""#, 5),
+            (#""\ud800""#, 1), (#""a\udc00""#, 2), ("[1]x", 3), ("{\"a\":1}}", 7), ("[}", 1), ("'a'", 0), ("[\"a\", tru]", 9),
+        ])
+    func theOffsetIsThatOfTheFirstByteThatCannotBe(text: String, offset: Int) {
+        #expect(fault(Array(text.utf8))?.offset == offset, "\(text)")
+    }
+
+    @Test(
+        arguments: [
+            ([0x22, 0xFF, 0x22], 1), ([0x22, 0xC0, 0xAF, 0x22], 1), ([0x22, 0xE0, 0x80, 0x80, 0x22], 2),
+            ([0x22, 0xED, 0xA0, 0x80, 0x22], 2), ([0x22, 0xF5, 0x80, 0x80, 0x80, 0x22], 1), ([0x22, 0x80, 0x22], 1),
+            ([0x22, 0xE2, 0x82, 0x22], 3),
+        ] as [([UInt8], Int)])
+    func invalidUTF8HasAnOffset(bytes: [UInt8], offset: Int) {
+        let error = fault(bytes)
+        #expect(error?.code == .malformed)
+        #expect(error?.offset == offset)
+    }
+
+    @Test func nestingPastTheDepthIsToldWhereItHappens() throws {
+        let deep = Array(repeating: UInt8(ascii: "["), count: 300) + Array(repeating: UInt8(ascii: "]"), count: 300)
+        let error = try #require(fault(deep, maxDepth: 64))
+        #expect(error.code == .tooDeep)
+        #expect(error.offset == 64)
+        #expect(fault(deep, maxDepth: 300) == nil)
+        #expect(fault(Array("[[1]]".utf8), maxDepth: 2) == nil)
+        #expect(fault(Array("[[1]]".utf8), maxDepth: 1)?.code == .tooDeep)
+    }
+
+    @Test func numbersThatNothingCanHoldAreErrors() {
+        #expect(fault(Array("1e999".utf8))?.code == .malformed)
+        #expect(fault(Array("123456789012345678901234567890".utf8))?.code == .malformed)
+    }
+
+    @Test(arguments: [2, 16, 17, 300])
+    func aNameThatOccursTwiceIsFound(members: Int) throws {
+        let unique = (0..<members).map { "\"k\($0)\":1" }.joined(separator: ",")
+        #expect(try parse("{\(unique)}").object?.firstDuplicateKey() == nil)
+        #expect(try parse("{\(unique),\"k0\":2}").object?.firstDuplicateKey() == "k0")
+    }
+
+    @Test func aValueIsWrittenAgainAsItWasRead() throws {
+        var writer = JSONWriter()
+        try parse(Self.sample).write(to: &writer)
+        let again = String(decoding: writer.bytes, as: UTF8.self)
+        var second = JSONWriter()
+        try parse(again).write(to: &second)
+        #expect(second.bytes == writer.bytes)
+        #expect(again.hasPrefix(#"{"version":"4","n":[-1,0,1500.0,18446744073709551615,true,false,null],"#))
+    }
+
+    @Test func theDocumentOutlivesItsBytes() throws {
+        func value() throws -> JSONValue { try #require(parse(#"{"a":"b"}"#)["a"]) }
+        #expect(try value().string == "b")
+    }
+}
