@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import NIOCore
 import Testing
@@ -142,6 +143,22 @@ import Testing
         running.cancel()
         await running.value
         #expect(try await ask(host, "PING") == .status("PONG"))
+        await host.stop()
+    }
+
+    @Test func theServerInheritsNothingOfTheHostButItsLock() async throws {
+        let scratch = Scratch()
+        let careless = open(scratch.path + "/careless", O_RDWR | O_CREAT, 0o600)
+        defer { close(careless) }
+        let host = host(scratch.path)
+        try await host.start()
+        let pid = try #require(host.processID)
+        let files = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").compactMap {
+            try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/fd/\($0)")
+        }
+        #expect(files.contains(scratch.path + "/server.lock"))
+        #expect(!files.contains(scratch.path + "/careless"))
+        #expect(!files.contains(scratch.path + "/lock"))
         await host.stop()
     }
 

@@ -139,13 +139,12 @@ import Testing
     }
 
     @Test func aServerThatCannotSaveIsMisconfigured() async throws {
-        let server = try await TestServer()
-        let connection = try await server.connect()
-        _ = try await connection.send(RedisCommand("CONFIG", "SET", "save", "3600 1000000"))
+        let server = try await TestServer("--dbfilename", "taken")
         // The snapshot would have to replace a directory that is not empty.
         mkdir(server.scratch.path + "/taken", 0o700)
         mkdir(server.scratch.path + "/taken/full", 0o700)
-        _ = try await connection.send(RedisCommand("CONFIG", "SET", "dbfilename", "taken"))
+        let connection = try await server.connect()
+        _ = try await connection.send(RedisCommand("CONFIG", "SET", "save", "3600 1000000"))
         let saved = await code { _ = try await connection.send(RedisCommand("SAVE")) }
         #expect(saved == .serverError)
         _ = try await connection.send(RedisCommand("BGSAVE"))

@@ -82,7 +82,7 @@ final class Witness: RedisObserver {
         let other = try await server.connect()
         try await eventually("only the asking client is left") {
             let text = try? await other.send(RedisCommand("INFO", "clients")).string
-            return text?.contains("connected_clients:1\r") == true
+            return text?.split(whereSeparator: \.isNewline).contains("connected_clients:1") == true
         }
         try await group.shutdownGracefully()
     }
