@@ -92,7 +92,13 @@ let package = Package(
             name: "SignalTestingTests", dependencies: ["SignalKit", "SignalTesting", "Adapters", "JSON"],
             swiftSettings: settings),
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: settings),
-        .testTarget(name: "RedisTests", dependencies: ["Redis", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "RedisTests",
+            dependencies: [
+                "Redis", "TestSupport", host("NIOCore", "swift-nio"), host("NIOPosix", "swift-nio"),
+                host("NIOConcurrencyHelpers", "swift-nio"), host("Logging", "swift-log"),
+            ],
+            swiftSettings: settings),
         .testTarget(
             name: "AdaptersTests", dependencies: ["Adapters", "SignalKit", "SignalTesting", "JSON"],
             swiftSettings: settings),

@@ -4,7 +4,7 @@ internal import NIOCore
 /// `WAIT` after the first of them, whose answer did not speak of their writes.
 struct ScriptRepeat {
     private let scripts: [RedisScript]
-    private let places: [Int]
+    let places: [Int]
     private let commands: [RedisCommand]
 
     /// Nil when nothing was refused for want of a script.
