@@ -95,6 +95,12 @@ let package = Package(
         .testTarget(name: "RedisTests", dependencies: ["Redis", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "AdaptersTests", dependencies: ["Adapters", "SignalKit", "SignalTesting", "JSON"],
+            exclude: ["Fixtures/README.md"],
+            resources: [
+                .embedInCode("Fixtures/alertmanager-firing.json"), .embedInCode("Fixtures/alertmanager-resolved.json"),
+                .embedInCode("Fixtures/prometheus-firing.json"), .embedInCode("Fixtures/prometheus-resolved.json"),
+                .embedInCode("Fixtures/amtool-add.json"),
+            ],
             swiftSettings: settings),
         .testTarget(name: "PoliciesTests", dependencies: ["Policies", "SignalKit"], swiftSettings: settings),
         .testTarget(

@@ -63,7 +63,8 @@ private struct Group {
             }
         }
         guard version?.string == "4" else {
-            throw AdapterError(.unexpected, #"expected "4", the version of Alertmanager's webhook payload"#, path: "version")
+            throw AdapterError(
+                .unexpected, #"expected "4", the version of Alertmanager's webhook payload"#, path: "version")
         }
         guard let array = alerts?.array else {
             throw AdapterError(.unexpected, "expected an array of alerts", path: "alerts")

@@ -17,7 +17,9 @@ enum IdentityRule: Sendable, Equatable {
             "identity", fallback: "{exclude: [\(Self.fallback.joined(separator: ", "))]}",
             bounds: "target, {exclude: [...]} or {labels: [...]}")
         if case .scalar(let word, _)? = written?.content {
-            if word != "target" { config.report("identity", "expected the word target, or exclude: or labels: below it") }
+            if word != "target" {
+                config.report("identity", "expected the word target, or exclude: or labels: below it")
+            }
             self = .target
             return
         }
