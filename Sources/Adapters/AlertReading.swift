@@ -66,38 +66,40 @@ struct AlertFields {
     private(set) var endsAt: Timestamp?
     private(set) var link: String?
 
-    private enum Field: String {
-        case labels, annotations, status, startsAt, endsAt, generatorURL
-        var bit: Int {
-            switch self {
-            case .labels: 1
-            case .annotations: 2
-            case .status: 4
-            case .startsAt: 8
-            case .endsAt: 16
-            case .generatorURL: 32
-            }
-        }
+    /// A field that is read, as one bit of those seen. Compared without making a string of the name.
+    private struct Field {
+        let name: StaticString
+        let bit: Int
+
+        static let labels = Field(name: "labels", bit: 1)
+        static let annotations = Field(name: "annotations", bit: 2)
+        static let status = Field(name: "status", bit: 4)
+        static let startsAt = Field(name: "startsAt", bit: 8)
+        static let endsAt = Field(name: "endsAt", bit: 16)
+        static let link = Field(name: "generatorURL", bit: 32)
+        static let all = [labels, annotations, status, startsAt, endsAt, link]
     }
 
     init(_ alert: JSONValue) throws(AlertFault) {
         guard let members = alert.object else { throw AlertFault("alert", "expected an object") }
         var seen = 0
-        for (key, value) in members {
-            guard let field = Field(rawValue: key) else { continue }
+        for member in members {
+            guard let field = Field.all.first(where: { member.isNamed($0.name) }) else { continue }
+            let (name, value) = (field.name.description, member.value)
             // Readers differ in which of two they take, so neither is taken.
-            guard seen & field.bit == 0 else { throw AlertFault(key, "given twice") }
+            guard seen & field.bit == 0 else { throw AlertFault(name, "given twice") }
             seen |= field.bit
-            switch field {
-            case .labels: labels = try Self.labels(key, value, keepingEmpty: false, longest: Signal.Bounds.labelValue)
-            case .annotations:
-                annotations = try Self.labels(key, value, keepingEmpty: true, longest: Signal.Bounds.annotationValue)
-            case .status: status = try Self.text(key, value)
-            case .startsAt: startsAt = try Self.time(key, value)
-            case .endsAt: endsAt = try Self.time(key, value)
-            case .generatorURL:
+            switch field.bit {
+            case Field.labels.bit:
+                labels = try Self.labels(name, value, keepingEmpty: false, longest: Signal.Bounds.labelValue)
+            case Field.annotations.bit:
+                annotations = try Self.labels(name, value, keepingEmpty: true, longest: Signal.Bounds.annotationValue)
+            case Field.status.bit: status = try Self.text(name, value)
+            case Field.startsAt.bit: startsAt = try Self.time(name, value)
+            case Field.endsAt.bit: endsAt = try Self.time(name, value)
+            default:
                 // A query of kilobytes makes a link of kilobytes. It is no reason to hold an alert back.
-                let text = try Self.text(key, value) ?? ""
+                let text = try Self.text(name, value) ?? ""
                 link = text.isEmpty || text.utf8.count > Signal.Bounds.link ? nil : text
             }
         }
@@ -126,9 +128,9 @@ struct AlertFields {
         guard let members = value.object else { throw AlertFault(field, "expected an object of strings") }
         var entries: [Labels.Entry] = []
         entries.reserveCapacity(members.count)
-        for (name, value) in members {
-            guard let text = value.string else { throw AlertFault(field, "a value is not a string") }
-            if keepingEmpty || !text.isEmpty { entries.append(.init(name, text)) }
+        for member in members {
+            guard let text = member.value.string else { throw AlertFault(field, "a value is not a string") }
+            if keepingEmpty || !text.isEmpty { entries.append(.init(member.key, text)) }
         }
         // `Labels` sees every name that is left; one that was removed can still have been the first of two.
         if entries.count < members.count, members.firstDuplicateKey() != nil {
@@ -142,9 +144,10 @@ struct AlertFields {
     }
 }
 
-/// Reads the items of a batch one by one; what can't be read is set aside with a body that the same adapter reads.
+/// Reads the items of a batch one by one; what can't be read is set aside.
+/// - Parameter replay: writes the body of one item that the same adapter reads.
 func decodeAlerts(
-    _ alerts: JSONArray, replayed before: String, _ after: String,
+    _ alerts: JSONArray, replay: (JSONValue, inout JSONWriter) -> Void,
     _ read: (JSONValue) throws(AlertFault) -> Signal
 ) -> Decoded {
     var decoded = Decoded()
@@ -153,11 +156,9 @@ func decodeAlerts(
         do {
             decoded.signals.append(try read(alert))
         } catch {
-            var replay = JSONWriter()
-            replay.raw(Array(before.utf8))
-            alert.write(to: &replay)
-            replay.raw(Array(after.utf8))
-            decoded.rejected.append(RejectedItem(index: index, reason: error.reason, replay: replay.bytes))
+            var body = JSONWriter()
+            replay(alert, &body)
+            decoded.rejected.append(RejectedItem(index: index, reason: error.reason, replay: body.bytes))
         }
     }
     return decoded

@@ -19,8 +19,8 @@ public struct AlertmanagerAdapter: SignalAdapter {
     public func decode(_ request: InboundRequest) throws(AdapterError) -> Decoded {
         let document = try JSONDocument.read(request.body)
         let group = try Group(document.root)
-        var decoded = decodeAlerts(group.alerts, replayed: #"{"version":"4","alerts":["#, "]}") {
-            alert throws(AlertFault) in try signal(alert, request.receivedAt)
+        var decoded = decodeAlerts(group.alerts, replay: Group.write) { alert throws(AlertFault) in
+            try signal(alert, request.receivedAt)
         }
         decoded.truncated = group.truncated
         return decoded
@@ -54,15 +54,16 @@ private struct Group {
             guard field == nil else { throw AdapterError(.unexpected, "given twice", path: key) }
             field = value
         }
-        for (key, value) in members {
-            switch key {
-            case "version": try set(&version, key, value)
-            case "alerts": try set(&alerts, key, value)
-            case "truncatedAlerts": try set(&truncated, key, value)
-            default: continue
+        for member in members {
+            if member.isNamed("version") {
+                try set(&version, "version", member.value)
+            } else if member.isNamed("alerts") {
+                try set(&alerts, "alerts", member.value)
+            } else if member.isNamed("truncatedAlerts") {
+                try set(&truncated, "truncatedAlerts", member.value)
             }
         }
-        guard version?.string == "4" else {
+        guard version?.equals("4") == true else {
             throw AdapterError(
                 .unexpected, #"expected "4", the version of Alertmanager's webhook payload"#, path: "version")
         }
@@ -71,5 +72,16 @@ private struct Group {
         }
         self.alerts = array
         self.truncated = max(0, Int(clamping: truncated?.integer ?? 0))
+    }
+
+    /// The smallest payload around one alert.
+    static func write(_ alert: JSONValue, to body: inout JSONWriter) {
+        body.beginObject()
+        body.member("version", "4")
+        body.key("alerts")
+        body.beginArray()
+        alert.write(to: &body)
+        body.endArray()
+        body.endObject()
     }
 }

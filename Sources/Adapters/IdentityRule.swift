@@ -25,10 +25,10 @@ enum IdentityRule: Sendable, Equatable {
         }
         self = try config.section("identity") { section throws(ConfigError) in
             let exclude = try section.texts("exclude", default: Self.fallback, count: 0...64)
-            guard section.has("labels") || section.isDescribing else { return .allBut(exclude) }
-            if section.has("exclude") { section.report("labels", "give either labels or exclude, not both") }
             let labels = try section.texts("labels", default: [], count: 1...64)
-            return section.isDescribing ? .allBut(exclude) : .only(labels)
+            guard section.has("labels") else { return .allBut(exclude) }
+            if section.has("exclude") { section.report("labels", "give either labels or exclude, not both") }
+            return .only(labels)
         }
     }
 

@@ -28,9 +28,15 @@ public struct PrometheusAdapter: SignalAdapter {
         guard let alerts = document.root.array else {
             throw AdapterError(.unexpected, "expected an array of alerts")
         }
-        return decodeAlerts(alerts, replayed: "[", "]") {
-            alert throws(AlertFault) in try signal(alert, request.receivedAt)
+        return decodeAlerts(alerts, replay: Self.write) { alert throws(AlertFault) in
+            try signal(alert, request.receivedAt)
         }
+    }
+
+    private static func write(_ alert: JSONValue, to body: inout JSONWriter) {
+        body.beginArray()
+        alert.write(to: &body)
+        body.endArray()
     }
 
     private func signal(_ value: JSONValue, _ receivedAt: Timestamp) throws(AlertFault) -> Signal {

@@ -86,8 +86,8 @@ struct AlertIdentityTests {
                 "adapters[0].identity.labels: give either labels or exclude, not both"
             ])
         #expect(
-            try errors([("identity", mapping([("label", texts("a"))]).content)]) == [
-                "adapters[0].identity.label: unknown key label; did you mean labels?"
+            try errors([("identity", mapping([("labls", texts("a"))]).content)]) == [
+                "adapters[0].identity.labls: unknown key labls; did you mean labels?"
             ])
         #expect(
             try errors([("identity", mapping([("labels", texts())]).content)]) == [

@@ -44,7 +44,7 @@ struct AlertmanagerTests {
                 #"{"alertname":"A","pod":"p-\#(place)","namespace":"shop","severity":"warning"}"#,
                 status: place.isMultiple(of: 2) ? "firing" : "resolved",
                 endsAt: place.isMultiple(of: 2) ? "0001-01-01T00:00:00Z" : "2026-08-01T11:30:00Z",
-                fields: #""comment":"\#(String(repeating: "x", count: 760))","#)
+                fields: #""comment":"\#(String(repeating: "x", count: 800))","#)
         }
         let body = #"{"version":"4","alerts":["# + alerts.joined(separator: ",") + "]}"
         #expect(body.utf8.count > 20_000 * 1_000)

@@ -86,7 +86,7 @@ struct PrometheusTests {
             #expect(gate.refusal(body)?.code == .unexpected, "\(body)")
         }
         #expect(gate.refusal("[")?.code == .malformed)
-        #expect(gate.refusal(String(repeating: "[", count: 65) + String(repeating: "]", count: 65))?.code == .tooLarge)
+        #expect(gate.refusal(String(repeating: "[", count: 66) + String(repeating: "]", count: 66))?.code == .tooLarge)
     }
 
     @Test func anEmptyBatchHasNoSignals() throws {
