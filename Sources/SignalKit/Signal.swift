@@ -107,7 +107,11 @@ public struct Labels: Hashable, Sendable {
 
     private init(sorted: [Entry]) { entries = sorted }
 
-    public subscript(name: String) -> String? { entries.first { $0.name == name }?.value }
+    /// Lengths first: most names differ in it, and a target is looked for under a dozen names.
+    public subscript(name: String) -> String? {
+        let length = name.utf8.count
+        return entries.first { $0.name.utf8.count == length && $0.name == name }?.value
+    }
 }
 
 /// One thing that a source said about one problem.
