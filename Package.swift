@@ -110,7 +110,9 @@ let package = Package(
             dependencies: ["Host", "Redis", "Policies", "Sinks", "Adapters", "SignalKit", "JSON", "TestSupport"],
             swiftSettings: settings),
         .testTarget(
-            name: "AcceptanceTests", dependencies: ["TestSupport", "JSON", "portcullis"], swiftSettings: settings),
+            name: "AcceptanceTests",
+            dependencies: ["TestSupport", "JSON", "portcullis", host("Subprocess", "swift-subprocess")],
+            swiftSettings: settings),
         .testTarget(name: "FaultsTests", dependencies: ["TestSupport", "JSON", "portcullis"], swiftSettings: settings),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: settings),
         .testTarget(name: "DocsTests", dependencies: ["Host", "TestSupport", "JSON"], swiftSettings: settings),
