@@ -101,6 +101,12 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "AdaptersTests", dependencies: ["Adapters", "SignalKit", "SignalTesting", "JSON"],
+            exclude: ["Fixtures/README.md"],
+            resources: [
+                .embedInCode("Fixtures/alertmanager-firing.json"), .embedInCode("Fixtures/alertmanager-resolved.json"),
+                .embedInCode("Fixtures/prometheus-firing.json"), .embedInCode("Fixtures/prometheus-resolved.json"),
+                .embedInCode("Fixtures/amtool-add.json"),
+            ],
             swiftSettings: settings),
         .testTarget(name: "PoliciesTests", dependencies: ["Policies", "SignalKit"], swiftSettings: settings),
         .testTarget(
@@ -110,7 +116,9 @@ let package = Package(
             dependencies: ["Host", "Redis", "Policies", "Sinks", "Adapters", "SignalKit", "JSON", "TestSupport"],
             swiftSettings: settings),
         .testTarget(
-            name: "AcceptanceTests", dependencies: ["TestSupport", "JSON", "portcullis"], swiftSettings: settings),
+            name: "AcceptanceTests",
+            dependencies: ["TestSupport", "JSON", "portcullis", host("Subprocess", "swift-subprocess")],
+            swiftSettings: settings),
         .testTarget(name: "FaultsTests", dependencies: ["TestSupport", "JSON", "portcullis"], swiftSettings: settings),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: settings),
         .testTarget(name: "DocsTests", dependencies: ["Host", "TestSupport", "JSON"], swiftSettings: settings),

@@ -43,7 +43,8 @@ public struct ConfigReader {
         case .null: entries = []
         default:
             entries = []
-            record.errors.append(ConfigError(path: path, mark: node.mark, "expected a mapping of keys, found \(node.described)"))
+            record.errors.append(
+                ConfigError(path: path, mark: node.mark, "expected a mapping of keys, found \(node.described)"))
         }
     }
 
@@ -66,9 +67,11 @@ public struct ConfigReader {
     public mutating func finish() {
         for entry in entries where !asked.contains(entry.key) {
             let known = asked.sorted()
-            let hint = nearest(entry.key, among: known).map { "; did you mean \($0)?" }
+            let hint =
+                nearest(entry.key, among: known).map { "; did you mean \($0)?" }
                 ?? (known.isEmpty ? "; no key is known here" : "; known here: \(known.joined(separator: ", "))")
-            record.errors.append(ConfigError(path: full(entry.key), mark: entry.mark, "unknown key \(entry.key)\(hint)"))
+            record.errors.append(
+                ConfigError(path: full(entry.key), mark: entry.mark, "unknown key \(entry.key)\(hint)"))
         }
     }
 
@@ -78,24 +81,32 @@ public struct ConfigReader {
     public mutating func duration(_ key: String, default fallback: Duration? = nil, in range: ClosedRange<Duration>)
         throws(ConfigError) -> Duration
     {
-        try read(key, "duration", fallback, render: Self.text, bounds: "\(Self.text(range.lowerBound)) to \(Self.text(range.upperBound))",
+        try read(
+            key, "duration", fallback, render: Self.text,
+            bounds: "\(Self.text(range.lowerBound)) to \(Self.text(range.upperBound))",
             standIn: range.lowerBound
         ) { node throws(Wrong) in
             guard case .scalar(let text, _) = node.content, let value = Self.duration(text) else {
                 throw Wrong("expected a duration such as 90s, 10m or 8h30m")
             }
             guard range.contains(value) else {
-                throw Wrong("\(text) is out of bounds: \(Self.text(range.lowerBound)) to \(Self.text(range.upperBound))")
+                throw Wrong(
+                    "\(text) is out of bounds: \(Self.text(range.lowerBound)) to \(Self.text(range.upperBound))")
             }
             return value
         }
     }
 
-    public mutating func integer(_ key: String, default fallback: Int? = nil, in range: ClosedRange<Int>) throws(ConfigError) -> Int {
-        try read(key, "integer", fallback, render: { String($0) }, bounds: "\(range.lowerBound) to \(range.upperBound)",
+    public mutating func integer(_ key: String, default fallback: Int? = nil, in range: ClosedRange<Int>)
+        throws(ConfigError) -> Int
+    {
+        try read(
+            key, "integer", fallback, render: { String($0) }, bounds: "\(range.lowerBound) to \(range.upperBound)",
             standIn: range.lowerBound
         ) { node throws(Wrong) in
-            guard case .scalar(let text, true) = node.content, let value = Int(text) else { throw Wrong("expected a whole number") }
+            guard case .scalar(let text, true) = node.content, let value = Int(text) else {
+                throw Wrong("expected a whole number")
+            }
             guard range.contains(value) else {
                 throw Wrong("\(value) is out of bounds: \(range.lowerBound) to \(range.upperBound)")
             }
@@ -104,22 +115,29 @@ public struct ConfigReader {
     }
 
     /// `64MiB`, `512KiB`, `1GiB`, or a plain number of bytes.
-    public mutating func bytes(_ key: String, default fallback: Int? = nil, in range: ClosedRange<Int>) throws(ConfigError) -> Int {
-        try read(key, "bytes", fallback, render: Self.byteText, bounds: "\(Self.byteText(range.lowerBound)) to \(Self.byteText(range.upperBound))",
+    public mutating func bytes(_ key: String, default fallback: Int? = nil, in range: ClosedRange<Int>)
+        throws(ConfigError) -> Int
+    {
+        try read(
+            key, "bytes", fallback, render: Self.byteText,
+            bounds: "\(Self.byteText(range.lowerBound)) to \(Self.byteText(range.upperBound))",
             standIn: range.lowerBound
         ) { node throws(Wrong) in
             guard case .scalar(let text, _) = node.content, let value = Self.byteCount(text) else {
                 throw Wrong("expected a size such as 64MiB, 512KiB or 4096")
             }
             guard range.contains(value) else {
-                throw Wrong("\(text) is out of bounds: \(Self.byteText(range.lowerBound)) to \(Self.byteText(range.upperBound))")
+                throw Wrong(
+                    "\(text) is out of bounds: \(Self.byteText(range.lowerBound)) to \(Self.byteText(range.upperBound))"
+                )
             }
             return value
         }
     }
 
     public mutating func boolean(_ key: String, default fallback: Bool? = nil) throws(ConfigError) -> Bool {
-        try read(key, "boolean", fallback, render: { String($0) }, bounds: "true or false", standIn: false) { node throws(Wrong) in
+        try read(key, "boolean", fallback, render: { String($0) }, bounds: "true or false", standIn: false) {
+            node throws(Wrong) in
             switch node.content {
             case .scalar("true", true): return true
             case .scalar("false", true): return false
@@ -129,7 +147,9 @@ public struct ConfigReader {
     }
 
     /// Any text that is not empty, at most `longest` bytes.
-    public mutating func text(_ key: String, default fallback: String? = nil, longest: Int = 1_024) throws(ConfigError) -> String {
+    public mutating func text(_ key: String, default fallback: String? = nil, longest: Int = 1_024) throws(ConfigError)
+        -> String
+    {
         try read(key, "text", fallback, render: { $0 }, bounds: "", standIn: "x") { node throws(Wrong) in
             guard case .scalar(let text, _) = node.content, !text.isEmpty else { throw Wrong("expected a text") }
             guard text.utf8.count <= longest else { throw Wrong("longer than \(longest) bytes") }
@@ -139,7 +159,8 @@ public struct ConfigReader {
 
     /// A text that may be left out.
     public mutating func optionalText(_ key: String, longest: Int = 1_024) throws(ConfigError) -> String? {
-        try read(key, "text", .some(nil), render: { $0 ?? "none" }, bounds: "", standIn: nil) { node throws(Wrong) -> String? in
+        try read(key, "text", .some(nil), render: { $0 ?? "none" }, bounds: "", standIn: nil) {
+            node throws(Wrong) -> String? in
             guard case .scalar(let text, _) = node.content, !text.isEmpty else { throw Wrong("expected a text") }
             guard text.utf8.count <= longest else { throw Wrong("longer than \(longest) bytes") }
             return text
@@ -150,8 +171,12 @@ public struct ConfigReader {
         throws(ConfigError) -> Choice where Choice.RawValue == String
     {
         let known = Choice.allCases.map(\.rawValue)
-        guard let first = Choice.allCases.first else { throw ConfigError(path: full(key), mark: mark, "no choice exists") }
-        return try read(key, "choice", fallback, render: \.rawValue, bounds: known.joined(separator: ", "), standIn: first) {
+        guard let first = Choice.allCases.first else {
+            throw ConfigError(path: full(key), mark: mark, "no choice exists")
+        }
+        return try read(
+            key, "choice", fallback, render: \.rawValue, bounds: known.joined(separator: ", "), standIn: first
+        ) {
             node throws(Wrong) in
             guard case .scalar(let text, _) = node.content, let value = Choice(rawValue: text) else {
                 throw Wrong("expected one of \(known.joined(separator: ", "))")
@@ -160,17 +185,26 @@ public struct ConfigReader {
         }
     }
 
-    public mutating func texts(_ key: String, default fallback: [String]? = nil, count range: ClosedRange<Int> = 0...256)
-        throws(ConfigError) -> [String]
-    {
-        try read(key, "list", fallback, render: { "[\($0.joined(separator: ", "))]" },
+    /// A list of texts, none of them empty or longer than `longest` bytes.
+    public mutating func texts(
+        _ key: String, default fallback: [String]? = nil, count range: ClosedRange<Int> = 0...256, longest: Int = 1_024
+    ) throws(ConfigError) -> [String] {
+        try read(
+            key, "list", fallback, render: { "[\($0.joined(separator: ", "))]" },
             bounds: "\(range.lowerBound) to \(range.upperBound) texts", standIn: []
         ) { node throws(Wrong) in
-            guard case .list(let items) = node.content else { throw Wrong("expected a list of texts, found \(node.described)") }
-            guard range.contains(items.count) else { throw Wrong("\(items.count) items, \(range.lowerBound) to \(range.upperBound) allowed") }
+            guard case .list(let items) = node.content else {
+                throw Wrong("expected a list of texts, found \(node.described)")
+            }
+            guard range.contains(items.count) else {
+                throw Wrong("expected \(range.lowerBound) to \(range.upperBound) texts, found \(items.count)")
+            }
             var texts: [String] = []
             for item in items {
-                guard case .scalar(let text, _) = item.content else { throw Wrong("expected texts, found \(item.described)", item.mark) }
+                guard case .scalar(let text, _) = item.content, !text.isEmpty else {
+                    throw Wrong("expected texts that are not empty, found \(item.described)", item.mark)
+                }
+                guard text.utf8.count <= longest else { throw Wrong("longer than \(longest) bytes", item.mark) }
                 texts.append(text)
             }
             return texts
@@ -178,17 +212,23 @@ public struct ConfigReader {
     }
 
     /// A nested mapping with keys of its own; absent reads as empty, so that its keys have their defaults.
-    public mutating func section<Value>(_ key: String, _ body: (inout ConfigReader) throws(ConfigError) -> Value) throws(ConfigError) -> Value {
+    public mutating func section<Value>(_ key: String, _ body: (inout ConfigReader) throws(ConfigError) -> Value)
+        throws(ConfigError) -> Value
+    {
         asked.insert(key)
-        let node = entries.first { $0.key == key }?.value ?? ConfigNode(.null, mark: mark ?? ConfigMark(line: 1, column: 1))
-        var nested = ConfigReader(node: node, path: full(key), inner: "\(inner)\(key).", record: record, describing: describing)
+        let node =
+            entries.first { $0.key == key }?.value ?? ConfigNode(.null, mark: mark ?? ConfigMark(line: 1, column: 1))
+        var nested = ConfigReader(
+            node: node, path: full(key), inner: "\(inner)\(key).", record: record, describing: describing)
         let value = try body(&nested)
         nested.finish()
         return value
     }
 
     /// The raw node, for shapes that the typed methods do not cover. Nil when absent.
-    public mutating func node(_ key: String, kind: String = "node", fallback: String? = "none", bounds: String = "") -> ConfigNode? {
+    public mutating func node(_ key: String, kind: String = "node", fallback: String? = "none", bounds: String = "")
+        -> ConfigNode?
+    {
         declare(key, kind, fallback, bounds)
         return entries.first { $0.key == key }?.value
     }
@@ -216,7 +256,8 @@ public struct ConfigReader {
         guard let entry = entries.first(where: { $0.key == key }) else {
             if let fallback { return fallback }
             if describing { return standIn }
-            throw ConfigError(path: full(key), mark: mark, "\(key) is required: \(kind)\(bounds.isEmpty ? "" : ", \(bounds)")")
+            throw ConfigError(
+                path: full(key), mark: mark, "\(key) is required: \(kind)\(bounds.isEmpty ? "" : ", \(bounds)")")
         }
         do {
             return try parse(entry.value)

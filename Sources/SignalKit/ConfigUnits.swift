@@ -23,10 +23,11 @@ extension ConfigReader {
 
     /// Writes a duration as `duration(_:)` reads it.
     public static func text(_ duration: Duration) -> String {
-        var rest = duration.milliseconds
-        guard rest != 0 else { return "0s" }
-        var out = ""
-        for (unit, size) in [("d", Int64(86_400_000)), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] where rest >= size {
+        guard duration.milliseconds != 0 else { return "0s" }
+        var rest = duration.milliseconds.magnitude
+        var out = duration < .zero ? "-" : ""
+        let units: [(String, UInt64)] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)]
+        for (unit, size) in units where rest >= size {
             out += "\(rest / size)\(unit)"
             rest %= size
         }
@@ -51,15 +52,16 @@ extension ConfigReader {
 
     /// Writes a size as `byteCount(_:)` reads it.
     public static func byteText(_ count: Int) -> String {
-        for (unit, size) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] where count >= size && count % size == 0 {
+        for (unit, size) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
+        where count >= size && count % size == 0 {
             return "\(count / size)\(unit)"
         }
         return String(count)
     }
 }
 
-/// The known word that `word` most likely meant: at most a third of its letters away (Damerau-Levenshtein without
-/// transpositions), nil when none is near.
+/// The known word that `word` most likely meant: at most a third of its letters away (Levenshtein), nil when none is
+/// near.
 public func nearest(_ word: String, among known: some Sequence<String>) -> String? {
     func distance(_ left: [Character], _ right: [Character]) -> Int {
         var row = Array(0...right.count)

@@ -13,17 +13,51 @@ public struct Identity: Hashable, Sendable {
     /// Sorted by name, bytewise; names are unique.
     public let fields: [Field]
 
-    /// - Throws: `SignalError` when there is no field, or a name occurs twice.
+    /// - Parameters:
+    ///   - family: 1 to 63 bytes.
+    ///   - fields: 1 to `Signal.Bounds.labels`, of the bounds of labels.
+    /// - Throws: `SignalError` when there is no field, a name occurs twice, or a bound is exceeded.
     public init(family: String, fields: [Field]) throws(SignalError) {
-        guard !fields.isEmpty else { throw SignalError(.noIdentity, "nothing identifies the problem") }
-        let sorted = fields.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
-        for (left, right) in zip(sorted, sorted.dropFirst()) where left.name == right.name {
-            throw SignalError(.duplicateLabel, "identity names \(left.name) twice")
+        guard !fields.isEmpty, !family.isEmpty else {
+            throw SignalError(.noIdentity, "nothing identifies the problem")
+        }
+        guard fields.count <= Signal.Bounds.labels, family.utf8.count <= 63 else {
+            throw SignalError(.tooLarge, "\(fields.count) fields of identity, \(Signal.Bounds.labels) at most")
+        }
+        for field in fields {
+            guard (1...Signal.Bounds.labelName).contains(field.name.utf8.count),
+                field.value.utf8.count <= Signal.Bounds.labelValue
+            else {
+                throw SignalError(
+                    .tooLarge, "a field of identity of \(field.name.utf8.count) and \(field.value.utf8.count) bytes")
+            }
         }
         self.family = family
+        guard let sorted = sortedUnique(fields) else {
+            throw SignalError(.duplicateLabel, "identity names a field twice")
+        }
         self.fields = sorted
     }
 }
+
+/// Sorted by the bytes of a name; nil when two names have the same bytes. Bytes, not `String`'s own order, which
+/// takes "é" in one code point and in two for equal: a sender's label names are what they are. Senders mostly sort
+/// already, so that is looked at first.
+private func sortedUnique<Element: Named>(_ elements: [Element]) -> [Element]? {
+    func precedes(_ left: Element, _ right: Element) -> Bool {
+        left.name.utf8.lexicographicallyPrecedes(right.name.utf8)
+    }
+    func ascends(_ elements: [Element]) -> Bool {
+        zip(elements, elements.dropFirst()).allSatisfy(precedes)
+    }
+    if ascends(elements) { return elements }
+    let sorted = elements.sorted(by: precedes)
+    return ascends(sorted) ? sorted : nil
+}
+
+private protocol Named { var name: String { get } }
+extension Identity.Field: Named {}
+extension Labels.Entry: Named {}
 
 /// What a problem is about, when its source tells.
 public struct Target: Hashable, Sendable {
@@ -57,14 +91,15 @@ public struct Labels: Hashable, Sendable {
         }
         for entry in entries {
             guard (1...Signal.Bounds.labelName).contains(entry.name.utf8.count) else {
-                throw SignalError(.badLabel, "a label name of \(entry.name.utf8.count) bytes, 1 to \(Signal.Bounds.labelName) allowed")
+                throw SignalError(
+                    .badLabel, "a label name of \(entry.name.utf8.count) bytes, 1 to \(Signal.Bounds.labelName) allowed"
+                )
             }
             guard entry.value.utf8.count <= longestValue else {
                 throw SignalError(.tooLarge, "label value of \(entry.value.utf8.count) bytes, \(longestValue) at most")
             }
         }
-        let sorted = entries.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
-        for (left, right) in zip(sorted, sorted.dropFirst()) where left.name == right.name {
+        guard let sorted = sortedUnique(entries) else {
             throw SignalError(.duplicateLabel, "a label name occurs twice")
         }
         self.entries = sorted
@@ -72,7 +107,11 @@ public struct Labels: Hashable, Sendable {
 
     private init(sorted: [Entry]) { entries = sorted }
 
-    public subscript(name: String) -> String? { entries.first { $0.name == name }?.value }
+    /// Lengths first: most names differ in it, and a target is looked for under a dozen names.
+    public subscript(name: String) -> String? {
+        let length = name.utf8.count
+        return entries.first { $0.name.utf8.count == length && $0.name == name }?.value
+    }
 }
 
 /// One thing that a source said about one problem.
@@ -125,6 +164,11 @@ public struct Signal: Hashable, Sendable {
         }
         if let link, link.utf8.count > Bounds.link {
             throw SignalError(.tooLarge, "a link of \(link.utf8.count) bytes, \(Bounds.link) at most")
+        }
+        for text in [severity, target?.kind, target?.namespace, target?.name].compactMap(\.self)
+        where text.utf8.count > Bounds.labelValue {
+            throw SignalError(
+                .tooLarge, "severity or target of \(text.utf8.count) bytes, \(Bounds.labelValue) at most")
         }
         func size(_ labels: Labels) -> Int {
             labels.entries.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count }

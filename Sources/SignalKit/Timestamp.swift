@@ -9,16 +9,23 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
 
     public static func < (left: Timestamp, right: Timestamp) -> Bool { left.milliseconds < right.milliseconds }
 
+    /// Stops at the ends of what 64 bits of milliseconds hold.
     public func advanced(by duration: Duration) -> Timestamp {
-        Timestamp(milliseconds: milliseconds + duration.milliseconds)
+        let (sum, overflow) = milliseconds.addingReportingOverflow(duration.milliseconds)
+        return Timestamp(milliseconds: overflow ? (duration < .zero ? .min : .max) : sum)
     }
 
     /// RFC 3339 in UTC with milliseconds: `2026-08-01T12:00:00.000Z`.
     public var description: String { String(decoding: rfc3339, as: UTF8.self) }
 
-    /// RFC 3339 in UTC with milliseconds, 24 bytes of ASCII (years 0000 to 9999).
+    /// What RFC 3339 can write: the years 0000 to 9999.
+    private static let writable: ClosedRange<Int64> = -62_167_219_200_000...253_402_300_799_999
+
+    /// RFC 3339 in UTC with milliseconds, 24 bytes of ASCII. A time outside the years 0000 to 9999 is written as
+    /// the nearest one inside.
     public var rfc3339: [UInt8] {
-        let (days, inDay) = milliseconds.flooredDivision(by: 86_400_000)
+        let inside = min(max(milliseconds, Self.writable.lowerBound), Self.writable.upperBound)
+        let (days, inDay) = inside.flooredDivision(by: 86_400_000)
         let (year, month, day) = CivilDate.from(days: days)
         var out: [UInt8] = []
         out.reserveCapacity(24)
@@ -40,9 +47,10 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
     }
 
     /// Reads RFC 3339: `2026-08-01T12:00:00Z`, with any number of fraction digits (cut to milliseconds) and an
-    /// offset. A leap second reads as the first instant of the next minute. Nil when it is anything else.
+    /// offset. A leap second reads as the first instant of the next minute. Nil when it is anything else, or when the
+    /// offset moves it out of the years 0000 to 9999.
     public init?(rfc3339 text: some StringProtocol) {
-        var reader = DigitReader(text.utf8)
+        var reader = DigitReader(Array(text.utf8))
         guard let year = reader.digits(4), reader.take("-"), let month = reader.digits(2), reader.take("-"),
             let day = reader.digits(2), reader.take("T") || reader.take("t") || reader.take(" "),
             let hour = reader.digits(2), reader.take(":"), let minute = reader.digits(2), reader.take(":"),
@@ -57,7 +65,8 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
         if !(reader.take("Z") || reader.take("z")) {
             let sign: Int64
             if reader.take("+") { sign = 1 } else if reader.take("-") { sign = -1 } else { return nil }
-            guard let hours = reader.digits(2), reader.take(":"), let minutes = reader.digits(2), hours < 24, minutes < 60
+            guard let hours = reader.digits(2), reader.take(":"), let minutes = reader.digits(2), hours < 24,
+                minutes < 60
             else { return nil }
             offset = sign * (hours * 60 + minutes)
         }
@@ -66,7 +75,9 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
         else { return nil }
         let days = CivilDate.days(year: year, month: month, day: day)
         let seconds = days * 86_400 + hour * 3_600 + (minute - offset) * 60 + second
-        milliseconds = seconds * 1_000 + fraction
+        let moment = seconds * 1_000 + fraction
+        guard Self.writable.contains(moment) else { return nil }
+        milliseconds = moment
     }
 }
 
@@ -74,9 +85,11 @@ extension Duration {
     public static func minutes(_ count: Int64) -> Duration { .seconds(count * 60) }
     public static func hours(_ count: Int64) -> Duration { .seconds(count * 3_600) }
 
-    /// Whole milliseconds, cut.
+    /// Whole milliseconds, cut; the nearest 64-bit number when they do not fit.
     public var milliseconds: Int64 {
-        components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000
+        let (product, overflow) = components.seconds.multipliedReportingOverflow(by: 1_000)
+        let (sum, carried) = product.addingReportingOverflow(components.attoseconds / 1_000_000_000_000_000)
+        return overflow || carried ? (components.seconds < 0 ? .min : .max) : sum
     }
 }
 
@@ -115,22 +128,24 @@ extension Int64 {
     }
 }
 
-private struct DigitReader<Bytes: Collection<UInt8>> {
-    private var rest: Bytes.SubSequence
-    init(_ bytes: Bytes) { rest = bytes[...] }
+/// Not generic over its bytes: two times are read for every alert, and unspecialised generics cost microseconds.
+private struct DigitReader {
+    private let bytes: [UInt8]
+    private var place = 0
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
 
-    var atEnd: Bool { rest.isEmpty }
+    var atEnd: Bool { place == bytes.count }
 
     mutating func take(_ character: Unicode.Scalar) -> Bool {
-        guard rest.first == UInt8(ascii: character) else { return false }
-        rest.removeFirst()
+        guard place < bytes.count, bytes[place] == UInt8(ascii: character) else { return false }
+        place += 1
         return true
     }
 
     mutating func digit() -> Int64? {
-        guard let byte = rest.first, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
-        rest.removeFirst()
-        return Int64(byte - UInt8(ascii: "0"))
+        guard place < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[place]) else { return nil }
+        defer { place += 1 }
+        return Int64(bytes[place] - UInt8(ascii: "0"))
     }
 
     mutating func digits(_ count: Int) -> Int64? {

@@ -1,0 +1,59 @@
+import SignalKit
+
+/// Which labels make two alerts speak of the same problem.
+enum IdentityRule: Sendable, Equatable {
+    /// All labels but these. The default leaves out what tells one Prometheus of a pair from the other.
+    case allBut([String])
+    /// These labels, as far as the alert has them.
+    case only([String])
+    /// The alert's name and its target: `alertname`, `namespace`, `kind`, `name`.
+    case target
+
+    static let fallback = ["prometheus_replica", "replica"]
+
+    /// Reads the key `identity`.
+    init(_ config: inout ConfigReader) throws(ConfigError) {
+        let written = config.node(
+            "identity", fallback: "{exclude: [\(Self.fallback.joined(separator: ", "))]}",
+            bounds: "target, {exclude: [...]} or {labels: [...]}")
+        if case .scalar(let word, _)? = written?.content {
+            if word != "target" {
+                config.report("identity", "expected the word target, or exclude: or labels: below it")
+            }
+            self = .target
+            return
+        }
+        self = try config.section("identity") { section throws(ConfigError) in
+            let exclude = try section.texts("exclude", default: Self.fallback, count: 0...64)
+            let labels = try section.texts("labels", default: [], count: 1...64)
+            guard section.has("labels") else { return .allBut(exclude) }
+            if section.has("exclude") { section.report("labels", "give either labels or exclude, not both") }
+            return .only(labels)
+        }
+    }
+
+    /// - Throws: `SignalError` when nothing of the alert identifies it.
+    func identity(of labels: Labels, target: Target?) throws(SignalError) -> Identity {
+        var fields: [Identity.Field] = []
+        switch self {
+        case .allBut(let excluded):
+            fields.reserveCapacity(labels.entries.count)
+            for entry in labels.entries where !excluded.contains(entry.name) {
+                fields.append(.init(entry.name, entry.value))
+            }
+        case .only(let names):
+            for entry in labels.entries where names.contains(entry.name) {
+                fields.append(.init(entry.name, entry.value))
+            }
+        case .target:
+            if let name = labels["alertname"] { fields.append(.init("alertname", name)) }
+            if let target {
+                if let namespace = target.namespace { fields.append(.init("namespace", namespace)) }
+                fields.append(.init("kind", target.kind))
+                fields.append(.init("name", target.name))
+            }
+        }
+        // One family for both adapters: an alert is the same problem whether Prometheus posts it or Alertmanager does.
+        return try Identity(family: "alert", fields: fields)
+    }
+}
