@@ -11,7 +11,7 @@ public struct TestFailure: Error, CustomStringConvertible, Sendable {
 /// - Parameter what: completes the sentence "never saw …".
 public func eventually(
     _ what: String, within bound: Duration = .seconds(20), every interval: Duration = .milliseconds(20),
-    _ condition: () async throws -> Bool
+    isolation: isolated (any Actor)? = #isolation, _ condition: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + bound
     while try await !condition() {
@@ -23,7 +23,7 @@ public func eventually(
 /// Waits until `find` returns something, with a bound.
 public func eventually<Found>(
     find what: String, within bound: Duration = .seconds(20), every interval: Duration = .milliseconds(20),
-    _ find: () async throws -> Found?
+    isolation: isolated (any Actor)? = #isolation, _ find: () async throws -> Found?
 ) async throws -> Found {
     let deadline = ContinuousClock.now + bound
     while true {
