@@ -138,7 +138,9 @@ public final class ChildProcess: Sendable {
         var found: [String: String] = [:]
         for entry in Files.bytes("/proc/self/environ")?.split(separator: 0) ?? [] {
             let text = String(decoding: entry, as: UTF8.self)
-            if let sign = text.firstIndex(of: "=") { found[String(text[..<sign])] = String(text[text.index(after: sign)...]) }
+            if let sign = text.firstIndex(of: "=") {
+                found[String(text[..<sign])] = String(text[text.index(after: sign)...])
+            }
         }
         return found
     }

@@ -12,7 +12,9 @@ public struct HTTP: Sendable {
     public let port: Int
     public init(port: Int) { self.port = port }
 
-    public func get(_ path: String, headers: [String: String] = [:], timeout: Duration = .seconds(15)) async throws -> HTTPResponse {
+    public func get(_ path: String, headers: [String: String] = [:], timeout: Duration = .seconds(15)) async throws
+        -> HTTPResponse
+    {
         try await request("GET", path, headers: headers, timeout: timeout)
     }
 
@@ -46,7 +48,9 @@ public struct HTTP: Sendable {
 
     /// Sends these very bytes, however malformed, and reads one answer.
     /// - Parameter thenEnd: end the writing direction after them, as a sender does that died in its request.
-    public func send(_ bytes: [UInt8], thenEnd: Bool = false, timeout: Duration = .seconds(15)) async throws -> HTTPResponse {
+    public func send(_ bytes: [UInt8], thenEnd: Bool = false, timeout: Duration = .seconds(15)) async throws
+        -> HTTPResponse
+    {
         let port = port
         return try await onThread {
             let socket = try Socket(to: .loopback(port: port), timeout: timeout)
@@ -106,7 +110,9 @@ public struct HTTP: Sendable {
     private static func dechunked(_ bytes: ArraySlice<UInt8>) -> [UInt8]? {
         var (rest, body) = (bytes, [UInt8]())
         while let end = firstRange(of: [13, 10], in: rest) {
-            guard let size = Int(String(decoding: rest[..<end.lowerBound], as: UTF8.self), radix: 16) else { return nil }
+            guard let size = Int(String(decoding: rest[..<end.lowerBound], as: UTF8.self), radix: 16) else {
+                return nil
+            }
             rest = rest[end.upperBound...]
             if size == 0 { return body }
             guard rest.count >= size + 2 else { return nil }

@@ -126,7 +126,9 @@ public final class HostProcess: Sendable {
 
     /// Waits for `count` lines, and returns all there are then.
     public func delivered(_ count: Int, within bound: Duration = .seconds(20)) async throws -> [String] {
-        try await eventually("\(count) deliveries; there are \(delivered.count)", within: bound) { delivered.count >= count }
+        try await eventually("\(count) deliveries; there are \(delivered.count)", within: bound) {
+            delivered.count >= count
+        }
         return delivered
     }
 
@@ -154,7 +156,10 @@ public final class HostProcess: Sendable {
             $0.withMemoryRebound(to: CChar.self) { readlink("/proc/self/exe", $0.baseAddress!, $0.count) }
         }
         let own = String(decoding: path.prefix(max(0, count)), as: UTF8.self)
-        let candidates = [own.prefix(upTo: own.lastIndex(of: "/") ?? own.endIndex) + "/portcullis", "\(Repository.root)/.build/debug/portcullis"]
+        let candidates = [
+            own.prefix(upTo: own.lastIndex(of: "/") ?? own.endIndex) + "/portcullis",
+            "\(Repository.root)/.build/debug/portcullis",
+        ]
         for candidate in candidates where access(String(candidate), X_OK) == 0 { return String(candidate) }
         throw TestFailure("there is no portcullis executable: swift build --build-tests makes one")
     }

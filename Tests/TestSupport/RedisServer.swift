@@ -67,7 +67,8 @@ public final class RedisServer: Sendable {
     public func restart(empty: Bool = false) async throws {
         kill()
         if empty {
-            for name in Files.names(in: directory.path) where name.hasPrefix("appendonlydir") || name.hasSuffix(".rdb") {
+            for name in Files.names(in: directory.path) where name.hasPrefix("appendonlydir") || name.hasSuffix(".rdb")
+            {
                 Files.remove(directory.file(name))
             }
         }
@@ -83,7 +84,9 @@ public final class RedisServer: Sendable {
     }
 
     /// The reply, whatever it is, over a connection of its own.
-    public func answer(_ words: [String], password: String? = nil, timeout: Duration = .seconds(5)) async throws -> RedisReply {
+    public func answer(_ words: [String], password: String? = nil, timeout: Duration = .seconds(5)) async throws
+        -> RedisReply
+    {
         try await RedisReply.ask(socketPath, words, password: password, timeout: timeout)
     }
 }

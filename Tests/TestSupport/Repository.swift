@@ -9,7 +9,9 @@ public enum Repository {
     public static func path(_ relative: String) -> String { root + "/" + relative }
 
     public static func text(_ relative: String) throws -> String {
-        guard let text = Files.text(path(relative)) else { throw TestFailure("there is no \(relative) in the repository") }
+        guard let text = Files.text(path(relative)) else {
+            throw TestFailure("there is no \(relative) in the repository")
+        }
         return text
     }
 
