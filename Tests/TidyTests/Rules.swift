@@ -18,7 +18,10 @@ struct SourceFile: Sendable {
     /// Modules that it imports, with the line of each.
     var imports: [(line: Int, module: String)] {
         lines.enumerated().compactMap { number, line in
-            let words = line.split(separator: "/", maxSplits: 1).first.map { $0.split(separator: " ") } ?? []
+            let words =
+                line.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).first.map {
+                    $0.split(separator: " ")
+                } ?? []
             guard let place = words.firstIndex(of: "import"), place + 1 < words.count,
                 words[..<place].allSatisfy({ $0.hasPrefix("@") || Self.access.contains(String($0)) })
             else { return nil }
