@@ -107,6 +107,7 @@ public final class ChildProcess: Sendable {
     public var errors: String { Files.text(errorFile) ?? "" }
 
     /// Runs a command to its end.
+    @discardableResult
     public static func run(
         _ executable: String, _ arguments: [String], environment: [String: String] = [:], input: String? = nil,
         within bound: Duration = .seconds(30)

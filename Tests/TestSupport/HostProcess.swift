@@ -12,7 +12,7 @@ public struct HostPlan: Sendable {
         """
     public var policies = """
           - {use: deduplicate}
-          - {use: storm, rate: {count: 100000, per: 1m}, spread: {targets: 100000, per: 2m}}
+          - {use: storm}
           - {use: persist, durability: fsync}
         """
     /// `%` is the sink's file.
@@ -24,7 +24,7 @@ public struct HostPlan: Sendable {
 
     /// A Redis that the test holds. It must be as durable as the plan says.
     public static func on(_ redis: RedisServer, timeout: String = "500ms", extra: String = "") -> HostPlan {
-        HostPlan(state: "  redis: {url: '\(redis.url)'\(extra)}\n  timeout: \(timeout)")
+        HostPlan(state: "  redis: {url: '\(redis.url)'\(extra.isEmpty ? "" : ", " + extra)}\n  timeout: \(timeout)")
     }
 }
 
@@ -42,7 +42,7 @@ public final class HostProcess: Sendable {
     public let configurationFile: String
     private let child = Mutex<ChildProcess?>(nil)
 
-    /// Starts it and waits until both listeners answer. Two hosts share a store when their plans name the same one.
+    /// Starts it and waits until both listeners answer and its store is open. Two hosts share a store when their plans name the same one.
     public init(_ plan: HostPlan) async throws {
         directory = try TemporaryDirectory()
         self.plan = plan
@@ -70,6 +70,7 @@ public final class HostProcess: Sendable {
             """
         try Files.write(text, to: configurationFile)
         try await start()
+        try await awaitOpen()
     }
 
     deinit { endEverything() }

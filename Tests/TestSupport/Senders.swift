@@ -54,11 +54,13 @@ public final class Prometheus: Sendable {
               alertmanagers:
                 - {api_version: v2, static_configs: [{targets: [\(targets)]}]}
             """, to: directory.file("prometheus.yml"))
+        // A firing alert's endsAt is 4 resend delays ahead; less than the 30 s that the host grants to clocks
+        // would read as resolved.
         child = try ChildProcess(
             "prometheus",
             [
                 "--config.file=\(directory.file("prometheus.yml"))", "--storage.tsdb.path=\(directory.file("data"))",
-                "--web.listen-address=127.0.0.1:\(port)", "--web.enable-lifecycle", "--rules.alert.resend-delay=1s",
+                "--web.listen-address=127.0.0.1:\(port)", "--web.enable-lifecycle", "--rules.alert.resend-delay=10s",
             ], in: directory, name: "prometheus")
         try await awaitReady(http, "Prometheus", child)
     }

@@ -40,20 +40,18 @@ public func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> V
         let work = Work { continuation.resume(with: Result { try body() }) }
         // SAFETY: balanced by the release in the thread, or below when there is no thread.
         let context = Unmanaged.passRetained(work).toOpaque()
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        defer { pthread_attr_destroy(&attributes) }
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        var thread = pthread_t()
+        var thread: pthread_t = 0
         let code = pthread_create(
-            &thread, &attributes,
+            &thread, nil,
             { context in
                 guard let context else { return nil }
                 // SAFETY: the reference retained above.
                 Unmanaged<Work>.fromOpaque(context).takeRetainedValue().run()
                 return nil
             }, context)
-        if code != 0 {
+        if code == 0 {
+            pthread_detach(thread)
+        } else {
             // SAFETY: no thread was made to release it.
             Unmanaged<Work>.fromOpaque(context).release()
             continuation.resume(throwing: TestFailure("no thread: \(reason(code))"))
