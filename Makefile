@@ -6,12 +6,13 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 BUILD_PACKAGES := g++ make git pkg-config libhiredis-dev libjansson-dev libsimdjson-dev zlib1g-dev redis-server
-TEST_PACKAGES := $(BUILD_PACKAGES) redis-sentinel redis-tools prometheus prometheus-alertmanager curl openssl lua5.1
+TEST_PACKAGES := $(BUILD_PACKAGES) redis-sentinel redis-tools prometheus prometheus-alertmanager curl openssl
+LINT_PACKAGES := git make lua5.1 shellcheck
 BENCH_PACKAGES := $(BUILD_PACKAGES) redis-tools prometheus-alertmanager curl wrk
 CONFIG ?= examples/quickstart.yaml
 PORTCULLIS := .build/release/portcullis
 
-.PHONY: help run build test demo bench lint format install-build install-test install-bench
+.PHONY: help run build test demo readme bench lint format install-build install-test install-lint install-bench
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,17 +31,21 @@ test: install-test ## build once, run every test
 demo: build ## the story of the README, by itself
 	@scripts/demo.sh $(PORTCULLIS)
 
+readme: build ## put the demo's output into README.md
+	@scripts/refresh-readme.sh $(PORTCULLIS)
+
 bench: install-bench build ## requests/s and alerts/s beside redis-benchmark and Alertmanager
 	@Benchmarks/load.sh $(PORTCULLIS)
 
-lint: install-test ## formatting and syntax, no build
-	swift format lint --strict --recursive Sources Tests examples Benchmarks Package.swift
-	@for file in $$(git ls-files '*.lua'); do luac5.1 -p "$$file"; done
-	@for file in $$(git ls-files '*.sh' .ci/run); do bash -n "$$file"; done
+lint: install-lint ## formatting and syntax, no build
+	swift format lint --strict --recursive Sources Tests examples Package.swift
+	@git ls-files 'Sources/*.lua' | xargs --no-run-if-empty --max-args=1 luac5.1 -p
+	@git ls-files '*.sh' .ci/run | xargs shellcheck
 
 format: ## format the Swift sources in place
-	swift format --in-place --recursive Sources Tests examples Benchmarks Package.swift
+	swift format --in-place --recursive Sources Tests examples Package.swift
 
 install-build: ; @scripts/install.sh $(BUILD_PACKAGES)
+install-lint: ; @scripts/install.sh $(LINT_PACKAGES)
 install-test: ; @scripts/install.sh $(TEST_PACKAGES)
 install-bench: ; @scripts/install.sh $(BENCH_PACKAGES)

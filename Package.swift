@@ -86,7 +86,7 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(name: "portcullis", dependencies: ["Host"], swiftSettings: settings),
 
-        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        .target(name: "TestSupport", dependencies: ["JSON"], path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(name: "SignalKitTests", dependencies: ["SignalKit"], swiftSettings: settings),
         .testTarget(
             name: "SignalTestingTests", dependencies: ["SignalKit", "SignalTesting", "Adapters", "JSON"],

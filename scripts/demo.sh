@@ -24,9 +24,9 @@ free_port() { # a port that nothing listens on
 }
 
 eventually() { # eventually WHAT COMMAND...: up to 10 s
-    local what=$1 tries
+    local what=$1
     shift
-    for tries in $(seq 100); do
+    for _ in $(seq 100); do
         "$@" >/dev/null 2>&1 && return
         sleep 0.1
     done
