@@ -50,6 +50,7 @@ let package = Package(
         .target(
             name: "CSimdjson", linkerSettings: [.linkedLibrary("simdjson")]),
         .target(name: "JSON", dependencies: ["CJansson", "CSimdjson"], swiftSettings: settings),
+        .target(name: "CRE2", linkerSettings: [.linkedLibrary("re2")]),
 
         .systemLibrary(name: "CHiredis", pkgConfig: "hiredis", providers: [.apt(["libhiredis-dev"])]),
         .target(
@@ -64,7 +65,7 @@ let package = Package(
 
         .target(name: "Adapters", dependencies: ["SignalKit", "JSON"], swiftSettings: settings),
         .target(
-            name: "Policies", dependencies: ["SignalKit"],
+            name: "Policies", dependencies: ["SignalKit", "JSON", "CRE2", host("Crypto", "swift-crypto")],
             resources: [
                 .embedInCode("deduplicate.lua"), .embedInCode("storm.lua"), .embedInCode("persist.lua"),
             ],
@@ -82,6 +83,15 @@ let package = Package(
                 host("Crypto", "swift-crypto"), host("ArgumentParser", "swift-argument-parser"),
                 host("Atomics", "swift-atomics"), host("ServiceLifecycle", "swift-service-lifecycle"),
                 host("UnixSignals", "swift-service-lifecycle"), host("Yams", "Yams"),
+            ],
+            resources: [
+                .embedInCode("Gate/prelude.lua"), .embedInCode("Gate/driver.lua"), .embedInCode("Gate/verify.lua"),
+                .embedInCode("Gate/reject.lua"), .embedInCode("Delivery/claim.lua"),
+                .embedInCode("Delivery/acknowledge.lua"), .embedInCode("Delivery/retry.lua"),
+                .embedInCode("Delivery/bury.lua"), .embedInCode("Delivery/sweep.lua"),
+                .embedInCode("Delivery/stats.lua"), .embedInCode("Delivery/replay.lua"),
+                .embedInCode("Delivery/drop.lua"), .embedInCode("Delivery/letters.lua"),
+                .embedInCode("Delivery/storms.lua"),
             ],
             swiftSettings: settings),
         .executableTarget(name: "portcullis", dependencies: ["Host"], swiftSettings: settings),
@@ -113,7 +123,10 @@ let package = Package(
             name: "SinksTests", dependencies: ["Sinks", "SignalKit", "JSON", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "HostTests",
-            dependencies: ["Host", "Redis", "Policies", "Sinks", "Adapters", "SignalKit", "JSON", "TestSupport"],
+            dependencies: [
+                "Host", "Redis", "Policies", "Sinks", "Adapters", "SignalKit", "JSON", "TestSupport",
+                host("NIOCore", "swift-nio"), host("NIOPosix", "swift-nio"), host("Logging", "swift-log"),
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "AcceptanceTests",

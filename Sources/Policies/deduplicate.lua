@@ -1,1 +1,96 @@
-return function() end
+-- Known problems stop here. Every row of the table in docs/policies.md is one branch.
+return function(settings, kit)
+  -- When a firing record ends by itself: the sender's own word, with a minute's grace, or the retention.
+  local function extend(record, signal)
+    if signal.ends > signal.clock then
+      record.due, record.bounded = signal.ends + 60000, 1
+    else
+      record.due, record.bounded = signal.clock + settings.retention, 0
+    end
+  end
+
+  local function open(signal, before)
+    local record = {state = kit.FIRING, reason = 0, count = 1, episode = signal.clock, version = signal.clock,
+      last = signal.clock, start = signal.starts, resolve = before and before.resolve or 0,
+      announced = signal.clock, follows = before and before.episode or 0}
+    extend(record, signal)
+    signal.record, signal.opening = record, true
+    return 'pass', function() kit.write(signal.fingerprint, record, true) end
+  end
+
+  local function repeated(signal, record)
+    local due = record.due
+    record.count, record.last = record.count + 1, signal.clock
+    if signal.starts > 0 and (record.start == 0 or signal.starts < record.start) then record.start = signal.starts end
+    extend(record, signal)
+    local queue
+    if not record.storm and signal.clock - record.announced >= settings.update_every then
+      -- A count is worth telling, not worth refusing for.
+      local room, writes = pcall(kit.queue, signal.fingerprint, signal.clock, signal.clock)
+      if room then
+        queue, record.announced, record.version = writes, signal.clock, signal.clock
+      elseif type(writes) ~= 'table' or not writes.step then
+        error(writes)
+      end
+    end
+    return 'duplicate', function()
+      if queue then queue(record, signal.document) end
+      kit.write(signal.fingerprint, record, record.due < due)
+    end
+  end
+
+  local function ended(signal, record)
+    local at = signal.ends > 0 and signal.ends or signal.clock
+    if signal.ends > 0 and (signal.ends < record.start or signal.ends <= record.resolve) then return 'duplicate' end
+    record.state, record.version, record.last = kit.RESOLVED, signal.clock, signal.clock
+    record.resolve, record.due = math.max(record.resolve, at), signal.clock + settings.cooldown
+    local leave, queue
+    if record.storm then
+      leave = kit.leave(record.storm, signal.fingerprint, record.episode, signal.clock)
+    else
+      queue = kit.queue(signal.fingerprint, signal.clock, signal.clock)
+    end
+    return 'resolved', function()
+      if queue then queue(record, signal.document) end
+      if leave then leave() end
+      kit.write(signal.fingerprint, record, true)
+    end
+  end
+
+  -- The end of something that was never seen. The sinks are told: one may still hold an object of before the store was lost.
+  local function ignored(signal)
+    local record = {state = kit.RESOLVED, reason = 0, bounded = 0, count = 0, episode = 0, version = signal.clock,
+      last = signal.clock, start = 0, resolve = signal.ends > 0 and signal.ends or signal.clock,
+      due = signal.clock + settings.cooldown, announced = signal.clock, follows = 0}
+    local queue = kit.queue(signal.fingerprint, signal.clock, signal.clock)
+    return 'ignored', function()
+      redis.call('HINCRBY', kit.key('counters'), 'missed_firing', 1)
+      queue(record, signal.document)
+      kit.write(signal.fingerprint, record, true)
+    end
+  end
+
+  return function(signal)
+    local record = kit.read(signal.fingerprint)
+    if not record then
+      if signal.firing then return open(signal) end
+      return ignored(signal)
+    end
+    if record.state == kit.FIRING then
+      signal.record = record
+      if signal.firing then return repeated(signal, record) end
+      return ended(signal, record)
+    end
+    if signal.firing then
+      local late = signal.clock - record.version < settings.late
+      if not (late and signal.starts > 0 and signal.starts <= record.resolve) then return open(signal, record) end
+      signal.record = record
+      return 'duplicate'
+    end
+    signal.record = record
+    if signal.ends <= record.resolve then return 'duplicate' end
+    -- A later end of the same: a late retry of a firing before it is as old as one before the first.
+    record.resolve = signal.ends
+    return 'duplicate', function() kit.write(signal.fingerprint, record, false) end
+  end
+end

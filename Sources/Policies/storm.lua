@@ -1,1 +1,90 @@
-return function() end
+-- Many new problems of one group become one. Arguments: group (16 bytes), target (8 bytes, empty without one), the
+-- group and the member as JSON.
+--
+-- A group's window is `W`, two bytes with the number of times, those times (the last rate_count ones), and the last
+-- time of each recent target. While a storm is open, the key holds `S` and the storm.
+return function(settings, kit)
+  local function span(time) return struct.pack('<I6', time) end
+
+  -- The window with one more episode in it; and whether that crosses a line.
+  local function count(window, now, target)
+    local times, targets = '', ''
+    if window then
+      if string.sub(window, 1, 1) ~= 'W' or #window < 3 then error({unavailable = 'a storm window is unreadable'}) end
+      local length = struct.unpack('<I2', window, 2) * 6
+      times, targets = string.sub(window, 4, 3 + length), string.sub(window, 4 + length)
+      if #times ~= length or #targets % 14 ~= 0 then error({unavailable = 'a storm window is unreadable'}) end
+    end
+    local crossed = false
+    local most = settings.rate_count * 6
+    if #times > most then times = string.sub(times, -most) end
+    if #times == most then
+      crossed = struct.unpack('<I6', times) > now - settings.rate_per
+      times = string.sub(times, 7)
+    end
+    times = times .. span(now)
+    if target ~= '' then
+      local kept, others = {}, 0
+      for at = 1, #targets, 14 do
+        if string.sub(targets, at + 6, at + 13) ~= target
+          and struct.unpack('<I6', targets, at) > now - settings.spread_per then
+          kept[#kept + 1] = string.sub(targets, at, at + 13)
+          others = others + 1
+        end
+      end
+      if others >= settings.spread_targets then
+        crossed = true
+        kept = {unpack(kept, others - settings.spread_targets + 2)}
+      end
+      kept[#kept + 1] = span(now) .. target
+      targets = table.concat(kept)
+    end
+    return 'W' .. struct.pack('<I2', #times / 6) .. times .. targets, crossed
+  end
+
+  local function join(signal, storm, opening, key)
+    local now, fingerprint = signal.clock, signal.fingerprint
+    local member = redis.call('HGET', kit.key('n:', storm.id), fingerprint)
+    local queue = kit.queue(storm.id, now, math.max(now, storm.announced + storm.flush))
+    storm.last, storm.version, storm.firing = now, now, storm.firing + 1
+    if not member then
+      storm.total = storm.total + 1
+    elseif string.sub(member, 1, 1) == 'f' then
+      storm.firing = storm.firing - 1
+    end
+    signal.record.storm = storm.id
+    return 'aggregated', function()
+      queue(nil, nil)
+      redis.call('ZADD', kit.key('m:', storm.id), signal.record.episode, fingerprint)
+      redis.call('HSET', kit.key('n:', storm.id), fingerprint, 'f' .. signal.arguments[4])
+      kit.write_storm(storm)
+      if opening then
+        redis.call('HSET', kit.key('s:', storm.id), 'opened', now, 'group', signal.arguments[3], 'window', key, 'flush',
+          storm.flush, 'quiet', storm.quiet, 'longest', storm.longest, 'listed', settings.list_members)
+        redis.call('ZADD', kit.key('storms'), kit.closing(storm), storm.id)
+        redis.call('SET', key, 'S' .. storm.id, 'PX', settings.longest + 3600000)
+      end
+    end
+  end
+
+  return function(signal)
+    local now, group, target = signal.clock, signal.arguments[1], signal.arguments[2]
+    local key = kit.key('g:', group)
+    local window = redis.call('GET', key)
+    if window and string.sub(window, 1, 1) == 'S' then
+      local storm = kit.storm(string.sub(window, 2))
+      if storm and storm.state == 'open' and now < kit.closing(storm) then return join(signal, storm) end
+      window = nil
+    end
+    local counted, crossed = count(window, now, target)
+    if crossed then
+      local id = group .. string.char(math.floor(now / 1099511627776) % 256, math.floor(now / 4294967296) % 256,
+        math.floor(now / 16777216) % 256, math.floor(now / 65536) % 256, math.floor(now / 256) % 256, now % 256)
+      return join(signal, {id = id, state = 'open', opened = now, last = now, total = 0, firing = 0, version = now,
+        announced = 0, flush = settings.flush, quiet = settings.quiet, longest = settings.longest}, true, key)
+    end
+    return 'pass', function()
+      redis.call('SET', key, counted, 'PX', math.max(settings.rate_per, settings.spread_per))
+    end
+  end
+end

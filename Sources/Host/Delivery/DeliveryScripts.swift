@@ -1,0 +1,40 @@
+import Policies
+import Redis
+import SignalKit
+
+/// The scripts of delivery, the sweeper and the operator. All carry `allow-oom`, or a full store would never drain.
+struct DeliveryScripts: Sendable {
+    let clockKey: String
+    let prefix: String
+    let claim, acknowledge, retry, bury, sweep, stats, replay, drop, letters, storms: RedisScript
+    /// Of `deduplicate`, for records that the sweeper ends.
+    let cooldown: Duration
+    /// Of `deduplicate`, for records that a replay restores.
+    let retention: Duration
+
+    init(_ configuration: HostConfiguration) {
+        let composer = ScriptComposer(configuration)
+        func script(_ name: String, _ body: [UInt8]) -> RedisScript {
+            composer.script(name, body, flags: "allow-oom")
+        }
+        prefix = configuration.state.prefix
+        clockKey = StoreKeys.clock(prefix)
+        claim = script("claim", PackageResources.claim_lua)
+        acknowledge = script("acknowledge", PackageResources.acknowledge_lua)
+        retry = script("retry", PackageResources.retry_lua)
+        bury = script("bury", PackageResources.bury_lua)
+        sweep = script("sweep", PackageResources.sweep_lua)
+        stats = script("stats", PackageResources.stats_lua)
+        replay = script("replay", PackageResources.replay_lua)
+        drop = script("drop", PackageResources.drop_lua)
+        letters = script("letters", PackageResources.letters_lua)
+        storms = script("storms", PackageResources.storms_lua)
+        let deduplicate = configuration.gatePolicies.lazy.compactMap { $0 as? Deduplicate }.first
+        cooldown = deduplicate?.cooldown ?? .minutes(15)
+        retention = deduplicate?.retention ?? .minutes(510)
+    }
+
+    var all: [RedisScript] {
+        [claim, acknowledge, retry, bury, sweep, stats, replay, drop, letters, storms]
+    }
+}

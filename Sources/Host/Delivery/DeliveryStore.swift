@@ -1,0 +1,172 @@
+import Policies
+import Redis
+import SignalKit
+
+/// A member of a sink's queue: a fingerprint (32 bytes) or a storm (22 bytes).
+struct QueueMember: Hashable, Sendable {
+    let bytes: [UInt8]
+
+    /// As deliveries and dead letters name it.
+    var name: String {
+        guard bytes.count == 22 else { return Hex.text(bytes) }
+        return "\(Hex.text(bytes[..<16]))-\(bytes[16...].reduce(Int64(0)) { $0 << 8 | Int64($1) })"
+    }
+
+    /// Nil when it names no storm.
+    init?(storm name: String) {
+        let parts = name.split(separator: "-")
+        guard parts.count == 2, let group = Hex.bytes(String(parts[0])), group.count == 16, let clock = Int64(parts[1]),
+            (0..<(Int64(1) << 48)).contains(clock)
+        else { return nil }
+        bytes = group + (0..<6).map { UInt8(truncatingIfNeeded: clock >> Int64(40 - 8 * $0)) }
+    }
+
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
+}
+
+/// A delivery that this host may hand to its sink until the lease ends.
+struct Claim: Sendable {
+    let member: QueueMember
+    /// The score that the claim left: the fencing token.
+    let token: Int64
+    /// From 1.
+    let attempt: Int
+    let delivery: Delivery
+}
+
+/// What the scripts of delivery answer, in Swift. Every method is one call; errors are the store's.
+struct DeliveryStore: Sendable {
+    enum Acknowledgement: String, Sendable { case settled, changed, lost }
+    enum Burial: String, Sendable { case buried, changed, full, lost }
+
+    let store: RedisStore
+    let scripts: DeliveryScripts
+
+    func call(_ script: RedisScript, _ add: (inout RedisCommand) -> Void = { _ in }) async throws(RedisError)
+        -> RedisValue
+    {
+        var command = RedisCommand.evalsha(script, keys: [scripts.clockKey])
+        add(&command)
+        return try await store.send(command)
+    }
+
+    /// A reply that can't be: the store is shut, for nobody knows what else is wrong with it.
+    func garbage(_ what: String) -> RedisError {
+        let error = RedisError(.garbage, "the reply to \(what) is not of its shape")
+        store.shut(because: error)
+        return error
+    }
+
+    /// - Returns: claims, and for those that can't be read a fault.
+    func claim(_ sink: PluginID, most: Int, lease: Duration) async throws(RedisError) -> (claims: [Claim], faults: [String]) {
+        let reply = try await call(scripts.claim) {
+            $0.add(sink.description)
+            $0.add(Int64(most))
+            $0.add(lease.milliseconds)
+        }
+        guard let items = reply.list else { throw garbage("claim") }
+        var found: (claims: [Claim], faults: [String]) = ([], [])
+        for item in items {
+            guard let words = item.list, words.count == 4, let member = words[0].bytesValue, let token = words[1].int,
+                let attempt = words[2].int, let view = words[3].list, let kind = view.first?.string
+            else { throw garbage("claim") }
+            if kind == "fault" {
+                found.faults.append(view.last?.string ?? "unknown")
+                continue
+            }
+            guard let delivery = DeliveryDocument.build(QueueMember(member), kind, view) else { throw garbage("claim") }
+            found.claims.append(
+                Claim(member: QueueMember(member), token: token, attempt: Int(attempt), delivery: delivery))
+        }
+        return found
+    }
+
+    func acknowledge(_ sink: PluginID, _ claims: [Claim]) async throws(RedisError) -> [Acknowledgement] {
+        let reply = try await call(scripts.acknowledge) {
+            $0.add(sink.description)
+            for claim in claims {
+                $0.add(claim.member.bytes)
+                $0.add(claim.token)
+                $0.add(claim.delivery.version)
+            }
+        }
+        let words = (reply.list ?? []).compactMap { $0.string.flatMap(Acknowledgement.init) }
+        guard words.count == claims.count else { throw garbage("acknowledge") }
+        return words
+    }
+
+    /// - Returns: false when the claim was lost.
+    func retry(_ sink: PluginID, _ claim: Claim, after delay: Duration) async throws(RedisError) -> Bool {
+        let reply = try await call(scripts.retry) {
+            $0.add(sink.description)
+            $0.add(claim.member.bytes)
+            $0.add(claim.token)
+            $0.add(delay.milliseconds)
+        }
+        guard let kept = reply.int else { throw garbage("retry") }
+        return kept == 1
+    }
+
+    func bury(_ sink: PluginID, _ claim: Claim, because reason: String, after delay: Duration) async throws(RedisError) -> Burial {
+        let reply = try await call(scripts.bury) {
+            $0.add(sink.description)
+            $0.add(claim.member.bytes)
+            $0.add(claim.token)
+            $0.add(claim.delivery.version)
+            $0.add(reason)
+            $0.add(delay.milliseconds)
+        }
+        guard let word = reply.string.flatMap(Burial.init) else { throw garbage("bury") }
+        return word
+    }
+
+    struct Sweep: Sendable {
+        /// There may be more to do at once.
+        let more: Bool
+        let queued: Bool
+        let fault: String?
+    }
+
+    func sweep(most: Int) async throws(RedisError) -> Sweep {
+        let reply = try await call(scripts.sweep) {
+            $0.add(Int64(most))
+            $0.add(scripts.cooldown.milliseconds)
+        }
+        guard let words = reply.list, words.count == 3, let more = words[0].int, let queued = words[1].int,
+            let fault = words[2].bytesValue.map({ String(decoding: $0, as: UTF8.self) })
+        else { throw garbage("sweep") }
+        return Sweep(more: more == 1, queued: queued == 1, fault: fault.isEmpty ? nil : fault)
+    }
+
+    struct Stats: Sendable {
+        var queues: [(name: String, depth: Int, oldest: Duration)] = []
+        var dead: [(origin: String, count: Int)] = []
+        var stormsOpen = 0
+        var counters: [String: Int] = [:]
+    }
+
+    func stats() async throws(RedisError) -> Stats {
+        guard let words = try await call(scripts.stats).list, words.count == 5, let queues = words[1].list,
+            let dead = words[2].list, let storms = words[3].int, let counters = words[4].list
+        else { throw garbage("stats") }
+        var stats = Stats(stormsOpen: Int(storms))
+        for item in queues {
+            guard let queue = item.list, queue.count == 3, let name = queue[0].string, let depth = queue[1].int,
+                let age = queue[2].int
+            else { throw garbage("stats") }
+            stats.queues.append((name, Int(depth), .milliseconds(max(0, age))))
+        }
+        for item in dead {
+            guard let origin = item.list, origin.count == 2, let name = origin[0].string, let count = origin[1].int
+            else { throw garbage("stats") }
+            stats.dead.append((name, Int(count)))
+        }
+        for place in stride(from: 0, to: counters.count - 1, by: 2) {
+            guard let name = counters[place].string, let value = counters[place + 1].int else { throw garbage("stats") }
+            stats.counters[name] = Int(value)
+        }
+        stats.queues.sort { $0.name < $1.name }
+        stats.dead.sort { $0.origin < $1.origin }
+        return stats
+    }
+}

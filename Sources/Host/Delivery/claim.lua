@@ -1,0 +1,46 @@
+-- Takes due members of a sink's queue for `lease` ms. ARGV: sink, most, lease. The new score is the token: whoever
+-- acknowledges with another one has lost the claim. What the sink is to be told comes in the same answer.
+local sink, most, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local queue, attempts = kit.key('q:', sink), kit.key('a:', sink)
+local due = redis.call('ZRANGEBYSCORE', queue, '-inf', string.format('%.0f', kit.now()), 'LIMIT', 0, most)
+if #due == 0 then return {} end
+local first = kit.take(#due)
+
+local function signal(member)
+  local record = kit.read(member)
+  local view = record and kit.view(record)
+  if not view then return nil end
+  return {'signal', view.state == kit.FIRING and 'firing' or 'resolved', view.reason, view.count, view.episode,
+    view.version, view.last, view.follows, redis.call('GET', kit.key('d:', member))}
+end
+
+local function storm(member, now)
+  local found = kit.storm(member)
+  if not found then return nil end
+  local more = redis.call('HMGET', kit.key('s:', member), 'group', 'listed')
+  local listed = redis.call('ZRANGE', kit.key('m:', member), 0, (tonumber(more[2]) or 1) - 1, 'WITHSCORES')
+  local names = {}
+  for at = 1, #listed, 2 do names[#names + 1] = listed[at] end
+  local summaries = #names > 0 and redis.call('HMGET', kit.key('n:', member), unpack(names)) or {}
+  redis.call('HSET', kit.key('s:', member), 'announced', now)
+  return {'storm', found.state, found.total, found.firing, found.opened, found.version, found.last, more[1], listed,
+    summaries}
+end
+
+local reply = {}
+for place, member in ipairs(due) do
+  local now = first + place - 1
+  local ok, found = pcall(#member == 32 and signal or storm, member, now)
+  if not ok then
+    -- What can't be read is not dropped: a person may still mend it.
+    redis.call('ZADD', queue, 'XX', now + 60000, member)
+    reply[#reply + 1] = {member, 0, 0, {'fault', (detail_of(found))}}
+  elseif not found then
+    redis.call('ZREM', queue, member)
+    redis.call('HDEL', attempts, member)
+  else
+    redis.call('ZADD', queue, 'XX', now + lease, member)
+    reply[#reply + 1] = {member, now + lease, redis.call('HINCRBY', attempts, member, 1), found}
+  end
+end
+return reply

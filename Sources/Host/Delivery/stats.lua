@@ -1,0 +1,29 @@
+-- What there is, for metrics and `status`. Nothing here grows with what is stored but the number of queues and origins.
+local now = kit.now()
+
+local function version(member)
+  if #member == 32 then
+    local record = kit.read(member)
+    local view = record and kit.view(record)
+    return view and view.version
+  end
+  local storm = kit.storm(member)
+  return storm and storm.version
+end
+
+local queues = {}
+for _, name in ipairs(redis.call('SMEMBERS', kit.key('queues'))) do
+  local key, oldest = kit.key('q:', name), now
+  -- Scores say when a member is due, not since when: the oldest of the first few is near enough.
+  for _, member in ipairs(redis.call('ZRANGE', key, 0, 9)) do
+    local ok, since = pcall(version, member)
+    if ok and since and since < oldest then oldest = since end
+  end
+  queues[#queues + 1] = {name, redis.call('ZCARD', key), now - oldest}
+end
+local dead = {}
+for _, origin in ipairs(redis.call('SMEMBERS', kit.key('dead'))) do
+  dead[#dead + 1] = {origin, redis.call('ZCARD', kit.key('dead:', origin))}
+end
+return {now, queues, dead, redis.call('ZCOUNT', kit.key('storms'), '-inf', string.format('%.0f', kit.FAR - 1)),
+  redis.call('HGETALL', kit.key('counters'))}

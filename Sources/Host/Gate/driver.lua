@@ -1,0 +1,55 @@
+-- The gate. ARGV: for each signal `stride` words: fingerprint, f or r, startsAt, endsAt (ms, 0 unknown), document, and
+-- the arguments of every step in order. Answers five words for each: verdict, step, episode, count, detail.
+-- Each signal is decided and written before the next is looked at, and the fault of one is its own.
+local stride = outbox.stride
+local count = math.floor(#ARGV / stride)
+if count * stride ~= #ARGV then return redis.error_reply('ERR portcullis: arguments do not fit the script') end
+local first = kit.take(math.max(count, 1))
+if count == 0 then return {first} end
+
+local reply = {}
+
+-- Runs the steps until one gives a verdict, then the writes it left, the last step's first.
+local function decide(signal, at)
+  local writes = {}
+  for index, step in ipairs(steps) do
+    signal.step = index
+    signal.arguments = {unpack(ARGV, at, at + step.arguments - 1)}
+    at = at + step.arguments
+    local verdict, write, detail = step.run(signal)
+    if verdict == 'unavailable' then error({unavailable = detail or ''}) end
+    if write then writes[#writes + 1] = write end
+    if verdict ~= 'pass' then
+      signal.verdict = verdict
+      break
+    end
+  end
+  for index = #writes, 1, -1 do writes[index]() end
+end
+
+for place = 1, count do
+  local at = (place - 1) * stride
+  local signal = {
+    clock = first + place - 1, fingerprint = ARGV[at + 1], firing = ARGV[at + 2] == 'f',
+    starts = kit.time(ARGV[at + 3]), ends = kit.time(ARGV[at + 4]), document = ARGV[at + 5], step = 0,
+    verdict = 'accepted',
+  }
+  local ok, fault = pcall(decide, signal, at + 6)
+  local out = (place - 1) * 5
+  if ok then
+    local record = signal.record
+    reply[out + 1], reply[out + 2], reply[out + 5] = signal.verdict, signal.step, ''
+    reply[out + 3] = record and record.episode or 0
+    reply[out + 4] = record and record.count or 0
+  else
+    local detail, step = detail_of(fault)
+    local number = signal.step
+    for index, other in ipairs(steps) do
+      if step and other.name == step then number = index end
+    end
+    -- `full` is for the sender to read; any other fault for the host.
+    reply[out + 1], reply[out + 2], reply[out + 3] = step and 'full' or 'unavailable', number, 0
+    reply[out + 4], reply[out + 5] = 0, detail
+  end
+end
+return reply

@@ -1,0 +1,209 @@
+-- In front of every script. KEYS[1] is the clock; every other key has its prefix. docs/policies.md has the contract.
+-- A read of the wrong type, or a value that this code did not write, raises: what can't be read vouches for nothing.
+local base = string.sub(KEYS[1], 1, -6)
+local kit = {}
+
+function kit.key(family, name) return base .. family .. (name or '') end
+
+-- The host passes its configuration in front of this text as `outbox`: sinks, backlog, letters.
+kit.outbox = outbox
+
+-- Clock -----------------------------------------------------------------------------------------------------------
+
+-- The last reading; 0 before the first.
+local function last_reading()
+  local text = redis.call('GET', KEYS[1])
+  if not text then return 0 end
+  local value = tonumber(text)
+  if not value or value < 0 or value ~= math.floor(value) then error({unavailable = 'the clock is unreadable'}) end
+  return value
+end
+
+-- max(TIME in ms, clock + 1), without taking it.
+function kit.now()
+  local time = redis.call('TIME')
+  return math.max(time[1] * 1000 + math.floor(time[2] / 1000), last_reading() + 1)
+end
+
+-- Takes `count` readings in one write and returns the first: no other call will ever see any of them.
+function kit.take(count)
+  local first = kit.now()
+  redis.call('SET', KEYS[1], string.format('%.0f', first + count - 1))
+  return first
+end
+
+-- Records ---------------------------------------------------------------------------------------------------------
+
+local FIRING, RESOLVED = 1, 2
+kit.FIRING, kit.RESOLVED = FIRING, RESOLVED
+-- How an episode ended by itself: 0 it did not, 1 expired, 2 forgotten.
+kit.EXPIRED, kit.FORGOTTEN = 1, 2
+local FORMAT = '<BBBBI4I6I6I6I6I6I6I6I6'
+local SIZE = 56
+local STORM = 22
+
+-- A time of the sender's, in ms; 0 stands for unknown.
+function kit.time(text)
+  local value = tonumber(text)
+  if not value or value < 0 or value > 281474976710655 then return 0 end
+  return math.floor(value)
+end
+
+function kit.unpack(packed)
+  if #packed ~= SIZE and #packed ~= SIZE + STORM then error({unavailable = 'a record is unreadable'}) end
+  local r = {}
+  local version
+  version, r.state, r.reason, r.bounded, r.count, r.episode, r.version, r.last, r.start, r.resolve, r.due, r.announced,
+    r.follows = struct.unpack(FORMAT, packed)
+  if version ~= 1 or (r.state ~= FIRING and r.state ~= RESOLVED) then
+    error({unavailable = 'a record is unreadable'})
+  end
+  if #packed > SIZE then r.storm = string.sub(packed, SIZE + 1) end
+  return r
+end
+
+function kit.pack(r)
+  return struct.pack(FORMAT, 1, r.state, r.reason, r.bounded, math.min(r.count, 4294967295), r.episode, r.version,
+    r.last, r.start, r.resolve, r.due, r.announced, r.follows) .. (r.storm or '')
+end
+
+function kit.read(fingerprint)
+  local packed = redis.call('GET', base .. 'r:' .. fingerprint)
+  return packed and kit.unpack(packed)
+end
+
+-- The index of the sweeper is scored lazily: it is only ever too early.
+function kit.write(fingerprint, r, earlier)
+  if earlier then redis.call('ZADD', base .. 'due', 'LT', r.due, fingerprint) end
+  redis.call('SET', base .. 'r:' .. fingerprint, kit.pack(r))
+end
+
+-- What sinks are told of a fingerprint; nil when nothing. A record that joined a storm has an object only of the
+-- episode before, which ended at the latest when the new one began.
+function kit.view(r)
+  if not r.storm then return r end
+  if r.follows == 0 then return nil end
+  return {state = RESOLVED, reason = 0, count = 0, episode = r.follows, version = r.episode, last = r.episode, start = 0,
+    resolve = r.resolve, follows = 0}
+end
+
+-- Dead letters ----------------------------------------------------------------------------------------------------
+
+local function prefixed(text) return string.format('%08x', #text) .. text end
+
+-- Stores a dead letter, or counts one that is there. Returns false when its origin has no room.
+function kit.letter(now, origin, item, reason, fields)
+  local id = redis.sha1hex(prefixed(origin) .. prefixed(item) .. prefixed(reason))
+  local key, index = base .. 'l:' .. id, base .. 'dead:' .. origin
+  if redis.call('EXISTS', key) == 1 then
+    redis.call('HINCRBY', key, 'count', 1)
+    redis.call('HSET', key, 'last', now)
+  else
+    if redis.call('ZCARD', index) >= outbox.letters then return false end
+    redis.call('HSET', key, 'origin', origin, 'item', item, 'reason', reason, 'first', now, 'last', now, 'count', 1,
+      unpack(fields))
+  end
+  redis.call('SADD', base .. 'dead', origin)
+  redis.call('ZADD', index, now, id)
+  return true
+end
+
+-- Queues ----------------------------------------------------------------------------------------------------------
+
+local function full(detail) error({unavailable = detail, step = 'persist'}) end
+
+-- Decides whether every sink can take `member` (a fingerprint or a storm), and returns the writes that queue it from
+-- `due` on. Raises when a sink that refuses is full.
+function kit.queue(member, now, due)
+  local open, shut = {}, {}
+  for _, sink in ipairs(outbox.sinks) do
+    local key = base .. 'q:' .. sink.name
+    if redis.call('ZCARD', key) < outbox.backlog or redis.call('ZSCORE', key, member) then
+      open[#open + 1] = key
+    elseif sink.full == 'refuse' then
+      full('backlog of ' .. sink.name .. ' full')
+    else
+      if redis.call('ZCARD', base .. 'dead:sink/' .. sink.name) >= outbox.letters then
+        full('backlog and dead letters of ' .. sink.name .. ' full')
+      end
+      shut[#shut + 1] = sink.name
+    end
+  end
+  return function(record, document)
+    if document and #open > 0 then redis.call('SET', base .. 'd:' .. member, document) end
+    -- NX: a claimed member keeps its score; its delivery notices the new version when it is acknowledged.
+    for _, key in ipairs(open) do redis.call('ZADD', key, 'NX', due, member) end
+    for _, name in ipairs(shut) do
+      if not kit.letter(now, 'sink/' .. name, member .. (record and string.format('%.0f', record.episode) or ''),
+        'backlog full', {'kind', 'sink', 'member', member, 'record', record and kit.pack(record) or '',
+          'document', document or ''}) then
+        full('dead letters of ' .. name .. ' full')
+      end
+      if not record then redis.call('HINCRBY', base .. 's:' .. member, 'buried', 1) end
+    end
+  end
+end
+
+-- Whether any queue of any host holds `member`.
+function kit.queued(member, except)
+  for _, name in ipairs(redis.call('SMEMBERS', base .. 'queues')) do
+    if name ~= except and redis.call('ZSCORE', base .. 'q:' .. name, member) then return true end
+  end
+  return false
+end
+
+-- Storms ----------------------------------------------------------------------------------------------------------
+
+kit.FAR = 8000000000000000
+
+local function number(text) return tonumber(text or '0') or error({unavailable = 'a storm is unreadable'}) end
+
+-- Nil when there is no such storm.
+function kit.storm(id)
+  local h = redis.call('HMGET', base .. 's:' .. id, 'state', 'opened', 'last', 'total', 'firing', 'version',
+    'announced', 'flush', 'quiet', 'longest')
+  if not h[1] then return nil end
+  return {id = id, state = h[1], opened = number(h[2]), last = number(h[3]), total = number(h[4]),
+    firing = number(h[5]), version = number(h[6]), announced = number(h[7]), flush = number(h[8]),
+    quiet = number(h[9]), longest = number(h[10])}
+end
+
+-- When it stops growing, unless members come.
+function kit.closing(storm) return math.min(storm.last + storm.quiet, storm.opened + storm.longest) end
+
+function kit.write_storm(storm)
+  redis.call('HSET', base .. 's:' .. storm.id, 'state', storm.state, 'last', storm.last, 'total', storm.total,
+    'firing', storm.firing, 'version', storm.version, 'announced', storm.announced)
+end
+
+-- A storm that no longer grows and has no firing member is over.
+function kit.settle(storm, now)
+  if storm.state == 'closed' and storm.firing <= 0 then
+    storm.state = 'resolved'
+    redis.call('ZREM', base .. 'storms', storm.id)
+    redis.call('ZADD', base .. 'ended', now, storm.id)
+  end
+end
+
+-- A member's episode ended: decides, and returns the writes; nil when its storm is gone, or counts another episode.
+function kit.leave(id, fingerprint, episode, now)
+  local storm = kit.storm(id)
+  if not storm then return nil end
+  local place = redis.call('HGET', base .. 'n:' .. id, fingerprint)
+  local known = redis.call('ZSCORE', base .. 'm:' .. id, fingerprint)
+  if not place or string.sub(place, 1, 1) ~= 'f' or tonumber(known) ~= episode then return nil end
+  local queue = kit.queue(id, now, math.max(now, storm.announced + storm.flush))
+  return function()
+    queue(nil, nil)
+    redis.call('HSET', base .. 'n:' .. id, fingerprint, 'r' .. string.sub(place, 2))
+    storm.firing, storm.version = storm.firing - 1, now
+    kit.settle(storm, now)
+    kit.write_storm(storm)
+  end
+end
+
+-- What an error says, for the host.
+local function detail_of(fault)
+  if type(fault) == 'table' then return fault.unavailable or fault.err or 'unknown', fault.step end
+  return tostring(fault)
+end

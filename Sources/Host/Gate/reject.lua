@@ -1,0 +1,9 @@
+-- Items of a request that could not be read. ARGV: origin, place, reason, item, for each. Answers 1 for each that is stored,
+-- 0 for each that found no room.
+local now = kit.now()
+local reply = {}
+for at = 1, #ARGV, 4 do
+  local stored = kit.letter(now, ARGV[at], ARGV[at + 3], ARGV[at + 2], {'kind', 'adapter', 'index', ARGV[at + 1]})
+  reply[#reply + 1] = stored and 1 or 0
+end
+return reply

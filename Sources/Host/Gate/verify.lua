@@ -1,0 +1,21 @@
+-- The canary: runs every command that any script runs, on keys of its own, and leaves nothing behind. A test holds this
+-- list against the scripts.
+local function at(name) return kit.key('canary:', name) end
+local calls = {
+  {'TIME'}, {'SET', at('string'), '1', 'PX', 60000}, {'GET', at('string')}, {'EXISTS', at('string')},
+  {'HSET', at('hash'), 'field', 1}, {'HGET', at('hash'), 'field'}, {'HMGET', at('hash'), 'field'},
+  {'HGETALL', at('hash')}, {'HINCRBY', at('hash'), 'field', 1}, {'HDEL', at('hash'), 'field'},
+  {'SADD', at('set'), 'member'}, {'SMEMBERS', at('set')}, {'SREM', at('set'), 'member'},
+  {'ZADD', at('sorted'), 'LT', 1, 'member'}, {'ZCARD', at('sorted')}, {'ZSCORE', at('sorted'), 'member'},
+  {'ZCOUNT', at('sorted'), '-inf', '+inf'}, {'ZRANGE', at('sorted'), 0, 0}, {'ZREVRANGE', at('sorted'), 0, 0},
+  {'ZRANGEBYSCORE', at('sorted'), '-inf', '+inf', 'LIMIT', 0, 1}, {'ZREM', at('sorted'), 'member'},
+  {'DEL', at('string'), at('hash')}, {'UNLINK', at('set'), at('sorted')},
+}
+for _, call in ipairs(calls) do
+  local reply = redis.pcall(unpack(call))
+  if type(reply) == 'table' and reply.err then
+    local word = string.find(reply.err, 'ACL', 1, true) or string.find(reply.err, 'NOPERM', 1, true)
+    return redis.error_reply((word and 'NOPERM ' or 'ERR ') .. 'the canary failed at ' .. call[1] .. ': ' .. reply.err)
+  end
+end
+return 'fine'

@@ -1,0 +1,67 @@
+import SignalKit
+
+/// The signals of one request with what was ruled about each, in the request's order.
+struct Docket: Sendable {
+    struct Ruling: Sendable {
+        let fingerprint: Fingerprint
+        let name: String
+        var verdict: Verdict
+        var policy: PluginID?
+        var episode: Int64?
+        var count: Int64?
+        /// Why it is unavailable, as the sender reads it.
+        var detail = ""
+    }
+
+    private(set) var rulings: [Ruling] = []
+    /// Those that the in-process policies let pass.
+    private(set) var forGate: [GateSignal] = []
+    /// Where each of `forGate` stands in `rulings`.
+    private var places: [Int] = []
+    private var lettersRefused: String?
+
+    init(count: Int) { rulings.reserveCapacity(count) }
+
+    mutating func add(_ signal: Signal, _ result: PolicyChain.Result) {
+        let fingerprint = Fingerprint(signal.identity)
+        func ruling(_ verdict: Verdict, _ policy: PluginID?, _ detail: String = "") -> Ruling {
+            Ruling(fingerprint: fingerprint, name: signal.name, verdict: verdict, policy: policy, detail: detail)
+        }
+        switch result {
+        case .pass(let passed):
+            places.append(rulings.count)
+            forGate.append(
+                GateSignal(fingerprint: fingerprint, signal: passed, document: SignalDocument.encode(passed)))
+            // Until the gate has spoken, nobody vouches for it.
+            rulings.append(ruling(.unavailable, nil))
+        case .filtered(let policy, _):
+            rulings.append(ruling(.filtered, policy))
+        case .unavailable(let policy, _):
+            rulings.append(ruling(.unavailable, policy, "\(policy) service unavailable"))
+        }
+    }
+
+    mutating func settle(_ answer: GateAnswer) {
+        for (place, outcome) in zip(places, answer.outcomes) {
+            rulings[place].verdict = outcome.verdict
+            rulings[place].policy = outcome.policy
+            rulings[place].episode = outcome.episode
+            rulings[place].count = outcome.count
+            rulings[place].detail = outcome.detail
+        }
+        if !answer.deadLettersStored { lettersRefused = answer.deadLetterDetail }
+    }
+
+    /// The request's answer: one signal that nobody vouches for, or one bad item that is stored nowhere, refuses it.
+    func answer(deadLetters: [(index: Int, reason: String)]) -> IntakeAnswer {
+        if let refused = rulings.first(where: { $0.verdict == .unavailable }) {
+            return .refused(.unavailable(detail: refused.detail.isEmpty ? "the gate gave no answer" : refused.detail))
+        }
+        if let lettersRefused { return .refused(.unavailable(detail: lettersRefused)) }
+        let signals = rulings.map {
+            SignalOutcome(
+                fingerprint: $0.fingerprint, name: $0.name, verdict: $0.verdict, episode: $0.episode, count: $0.count)
+        }
+        return .taken(Outcome(signals: signals, deadLetters: deadLetters))
+    }
+}

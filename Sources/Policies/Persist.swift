@@ -1,0 +1,65 @@
+public import SignalKit
+
+/// Queues what the policies before it let pass for every sink. Always the last of the chain.
+public struct Persist: GatePolicy {
+    public static let id: PluginID = "persist"
+    public static let step = GateStep(
+        service: "persistence", source: String(decoding: PackageResources.persist_lua, as: UTF8.self))
+    public static let argumentCount = 0
+
+    /// What the store must be able to survive, and how that is known.
+    public enum Durability: Sendable, Equatable {
+        /// AOF with an fsync before every reply, verified on every connection and every 10 s.
+        case fsync
+        /// The operator's word, with the reason: warned about at every start.
+        case unverified(reason: String)
+    }
+
+    public let durability: Durability
+    /// Episodes and storms that one sink may be behind.
+    public let backlog: Int
+    /// Dead letters of one origin.
+    public let deadLetters: Int
+
+    public init(_ config: inout ConfigReader, _ services: Services) throws(ConfigError) {
+        let mark = config.mark
+        let path = config.path
+        let node = config.node(
+            "durability", kind: "choice", fallback: nil, bounds: "fsync, or {unverified: \"<why it is durable>\"}")
+        backlog = try config.integer("backlog", default: 100_000, in: 1...10_000_000)
+        deadLetters = try config.integer("dead_letters", default: 10_000, in: 1...1_000_000)
+        if let node {
+            durability = try Self.durability(node, path: "\(path).durability")
+        } else if config.isDescribing {
+            durability = .fsync
+        } else {
+            throw ConfigError(
+                path: "\(path).durability", mark: mark,
+                "durability is required: fsync, or {unverified: \"<why the store is durable>\"}")
+        }
+    }
+
+    private static func durability(_ node: ConfigNode, path: String) throws(ConfigError) -> Durability {
+        switch node.content {
+        case .scalar("fsync", _): return .fsync
+        case .map(let entries) where entries.count == 1 && entries[0].key == "unverified":
+            guard case .scalar(let reason, _) = entries[0].value.content, !reason.isEmpty, reason.utf8.count <= 200 else {
+                throw ConfigError(
+                    path: "\(path).unverified", mark: entries[0].value.mark,
+                    "say why the store is durable, in 1 to 200 bytes: {unverified: \"managed service, AOF is on\"}")
+            }
+            return .unverified(reason: reason)
+        case .map(let entries) where entries.count == 1 && entries[0].key == "replicas":
+            throw ConfigError(
+                path: "\(path).replicas", mark: entries[0].mark,
+                "replicas is not in this version: use fsync, or {unverified: \"<why the store is durable>\"}")
+        default:
+            throw ConfigError(
+                path: path, mark: node.mark, "expected fsync, or {unverified: \"<why the store is durable>\"}")
+        }
+    }
+
+    public var settings: [GateSetting] { [] }
+
+    public func arguments(for signal: Signal) -> [GateArgument] { [] }
+}

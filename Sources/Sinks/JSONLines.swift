@@ -1,0 +1,61 @@
+import Dispatch
+public import SignalKit
+import Synchronization
+
+/// One line of JSON per delivery, in a file of this host alone, synced before the delivery counts as done.
+///
+/// Deliveries that come together share one write and one fsync. A delivery that may have been written by an earlier
+/// attempt is looked for in the current and the previous file before it is written again.
+public final class JSONLines: Sink {
+    public static let id: PluginID = "jsonl"
+
+    private struct Waiting: Sendable {
+        let delivery: Delivery
+        let attempt: Int
+        let done: CheckedContinuation<Result<Void, SinkError>, Never>
+    }
+
+    private let file: Mutex<LineFile>
+    private let waiting = Mutex<[Waiting]>([])
+    /// The only thread that touches the file.
+    private let queue = DispatchQueue(label: "portcullis.sink.jsonl")
+
+    public init(_ config: inout ConfigReader, _ services: Services) throws(ConfigError) {
+        let path = try config.text("path", longest: 4_096)
+        let size = try config.bytes("max_size", default: 64 << 20, in: (4 << 10)...(64 << 30))
+        let keep = try config.integer("keep", default: 5, in: 1...1_000)
+        file = Mutex(LineFile(path: path, maxSize: size, keep: keep, failPoint: services.failPoint))
+    }
+
+    public func deliver(_ delivery: Delivery, _ context: DeliveryContext) async throws(SinkError) {
+        let result = await withCheckedContinuation { done in
+            let first = waiting.withLock { waiting in
+                waiting.append(Waiting(delivery: delivery, attempt: context.attempt, done: done))
+                return waiting.count == 1
+            }
+            if first { queue.async { self.write() } }
+        }
+        try result.get()
+    }
+
+    public func close() async {
+        await withCheckedContinuation { done in
+            queue.async {
+                self.file.withLock { $0.close() }
+                done.resume()
+            }
+        }
+    }
+
+    /// Whoever is waiting now shares this write; who comes meanwhile has the next one.
+    private func write() {
+        let batch = waiting.withLock { waiting in
+            defer { waiting = [] }
+            return waiting
+        }
+        let result: Result<Void, SinkError> = file.withLock { file in
+            Result { () throws(SinkError) in try file.append(batch.map { ($0.delivery, $0.attempt > 1) }) }
+        }
+        for item in batch { item.done.resume(returning: result) }
+    }
+}

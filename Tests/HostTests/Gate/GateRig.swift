@@ -1,0 +1,146 @@
+import Logging
+import NIOCore
+import NIOPosix
+import Policies
+import Redis
+import SignalKit
+import TestSupport
+
+@testable import Host
+
+/// A gate on a real Redis whose time a test moves by itself: the store's clock is max(TIME, clock + 1), so a clock that
+/// is set ahead of TIME stands still but for the calls, one reading each.
+final class GateRig: Sendable {
+    let redis: RedisServer
+    let gate: Gate
+    let store: RedisStore
+    let delivery: DeliveryStore
+    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let running: Task<Void, Never>
+
+    /// An hour ahead of any TIME that this test could see.
+    static let epoch: Int64 = 4_000_000_000_000
+
+    init(
+        policies: String? = nil, sinks: [(PluginID, HostConfiguration.WhenFull)] = [("file", .refuse)], backlog: Int = 1_000,
+        letters: Int = 10, storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = [], url: RedisServer? = nil
+    ) async throws {
+        redis = if let url { url } else { try await RedisServer.durable() }
+        let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let configuration = try Self.configuration(
+            sinks: sinks, backlog: backlog, letters: letters, storm: storm, deduplicate: deduplicate)
+        let gate = Gate(configuration, log: log)
+        let scripts = DeliveryScripts(configuration)
+        self.gate = gate
+        store = RedisStore(
+            endpoint: RedisEndpoint(.unix(path: redis.socketPath)), group: group, timeout: .seconds(5),
+            scripts: gate.scripts + scripts.all, verify: { c throws(RedisError) in try await gate.verification.verify(c) },
+            observer: Deaf(), log: log)
+        delivery = DeliveryStore(store: store, scripts: scripts)
+        running = Task { [store] in await store.run() }
+        try await eventually("an open store") { [store] in store.state == .open }
+        try await set(clock: Self.epoch)
+    }
+
+    deinit {
+        running.cancel()
+        group.shutdownGracefully { _ in }
+    }
+
+    static func configuration(
+        sinks: [(PluginID, HostConfiguration.WhenFull)] = [("file", .refuse)], backlog: Int = 1_000, letters: Int = 10,
+        storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = []
+    ) throws -> HostConfiguration {
+        let mark = ConfigMark(line: 1, column: 1)
+        func reader(_ entries: [ConfigNode.Entry]) -> ConfigReader {
+            ConfigReader(ConfigNode(.map(entries), mark: mark), path: "test")
+        }
+        var first = reader(deduplicate)
+        var second = reader(storm)
+        var third = reader([
+            entry("durability", "fsync"), entry("backlog", "\(backlog)"), entry("dead_letters", "\(letters)"),
+        ])
+        let policies: [any GatePolicy] = [
+            try Deduplicate(&first, .silent), try StormPolicy(&second, .silent), try Persist(&third, .silent),
+        ]
+        guard first.errors.isEmpty, second.errors.isEmpty, third.errors.isEmpty else {
+            throw TestFailure("\(first.errors)\(second.errors)\(third.errors)")
+        }
+        return HostConfiguration(
+            server: .init(listen: .init(host: "127.0.0.1", port: 0), admin: nil, adminTokenFile: nil, limits: .init(), tls: nil),
+            state: .init(store: .embedded(directory: "unused"), timeout: .seconds(5), prefix: "test"), routes: [],
+            policies: [], gatePolicies: policies,
+            sinks: sinks.map { .init(name: $0.0, use: "test", whenFull: $0.1, plugin: Nowhere()) })
+    }
+
+    static func entry(_ key: String, _ value: String) -> ConfigNode.Entry {
+        let mark = ConfigMark(line: 1, column: 1)
+        return .init(key: key, mark: mark, value: ConfigNode(.scalar(value, plain: true), mark: mark))
+    }
+
+    static func section(_ key: String, _ entries: ConfigNode.Entry...) -> ConfigNode.Entry {
+        let mark = ConfigMark(line: 1, column: 1)
+        return .init(key: key, mark: mark, value: ConfigNode(.map(entries), mark: mark))
+    }
+
+    // MARK: Time, from the epoch, in ms
+
+    private func set(clock: Int64) async throws { try await redis.command("SET", "{test}:clock", String(clock - 1)) }
+
+    /// The next reading is at least `time` ms after the epoch.
+    func at(_ time: Duration) async throws { try await set(clock: Self.epoch + time.milliseconds) }
+
+    static func time(_ time: Duration) -> Timestamp { Timestamp(milliseconds: epoch + time.milliseconds) }
+
+    // MARK: Signals
+
+    static func signal(
+        _ name: String = "A", _ status: Signal.Status = .firing, starts: Duration? = nil, ends: Duration? = nil,
+        target: String? = nil, namespace: String? = nil, note: String? = nil
+    ) throws -> GateSignal {
+        let entries = [("alertname", name), ("pod", target ?? ""), ("namespace", namespace ?? "")].filter { !$0.1.isEmpty }
+        let signal = try Signal(
+            identity: Identity(family: "alert", fields: entries.map { .init($0.0, $0.1) }), name: name, status: status,
+            labels: Labels(entries.map { .init($0.0, $0.1) }),
+            annotations: Labels(note.map { [.init("note", $0)] } ?? []),
+            target: target.map { Target(kind: "pod", namespace: namespace, name: $0) },
+            startsAt: starts.map(time), endsAt: ends.map(time))
+        return GateSignal(
+            fingerprint: Fingerprint(signal.identity), signal: signal, document: SignalDocument.encode(signal))
+    }
+
+    func decide(_ signals: GateSignal...) async -> [GateOutcome] {
+        await gate.decide(signals, [], in: store, on: nil).outcomes
+    }
+
+    func verdict(_ signal: GateSignal) async -> Verdict { await decide(signal)[0].verdict }
+
+    // MARK: The store
+
+    func claims(_ sink: PluginID = "file", _ most: Int = 100) async throws -> [Claim] {
+        try await delivery.claim(sink, most: most, lease: .seconds(60)).claims
+    }
+
+    /// Claims and acknowledges all that is due, and says what it was: state and episode.
+    func deliver(_ sink: PluginID = "file") async throws -> [Delivery] {
+        let claims = try await claims(sink)
+        if !claims.isEmpty { _ = try await delivery.acknowledge(sink, claims) }
+        return claims.map(\.delivery)
+    }
+
+    func number(_ words: String...) async throws -> Int64? { try await redis.answer(words).integer }
+}
+
+private struct Deaf: RedisObserver {
+    func storeOpened() {}
+    func storeShut(_ reason: RedisError) {}
+    func storeFailed(_ code: RedisError.Code) {}
+}
+
+/// A sink that is never asked: these tests claim by themselves.
+struct Nowhere: Sink {
+    static let id: PluginID = "nowhere"
+    init() {}
+    init(_ config: inout ConfigReader, _ services: Services) throws(ConfigError) {}
+    func deliver(_ delivery: Delivery, _ context: DeliveryContext) async throws(SinkError) {}
+}
