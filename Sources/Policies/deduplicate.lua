@@ -29,8 +29,9 @@ return function(settings, kit)
       local room, writes = pcall(kit.queue, signal.fingerprint, signal.clock, signal.clock)
       if room then
         queue, record.announced, record.version = writes, signal.clock, signal.clock
-      elseif type(writes) ~= 'table' or not writes.step then
-        error(writes)
+      else
+        local detail, step = kit.caught(writes)
+        if not step then kit.fault(detail) end
       end
     end
     return 'duplicate', function()

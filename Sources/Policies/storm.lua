@@ -10,10 +10,10 @@ return function(settings, kit)
   local function count(window, now, target)
     local times, targets = '', ''
     if window then
-      if string.sub(window, 1, 1) ~= 'W' or #window < 3 then error({unavailable = 'a storm window is unreadable'}) end
+      if string.sub(window, 1, 1) ~= 'W' or #window < 3 then kit.fault('a storm window is unreadable') end
       local length = struct.unpack('<I2', window, 2) * 6
       times, targets = string.sub(window, 4, 3 + length), string.sub(window, 4 + length)
-      if #times ~= length or #targets % 14 ~= 0 then error({unavailable = 'a storm window is unreadable'}) end
+      if #times ~= length or #targets % 14 ~= 0 then kit.fault('a storm window is unreadable') end
     end
     local crossed = false
     local most = settings.rate_count * 6

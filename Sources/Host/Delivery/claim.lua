@@ -34,7 +34,7 @@ for place, member in ipairs(due) do
   if not ok then
     -- What can't be read is not dropped: a person may still mend it.
     redis.call('ZADD', queue, 'XX', now + 60000, member)
-    reply[#reply + 1] = {member, 0, 0, {'fault', (detail_of(found))}}
+    reply[#reply + 1] = {member, 0, 0, {'fault', (kit.caught(found))}}
   elseif not found then
     redis.call('ZREM', queue, member)
     redis.call('HDEL', attempts, member)

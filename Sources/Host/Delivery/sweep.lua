@@ -85,7 +85,7 @@ local function each(members, index, again, step)
     if not ok then
       -- A full queue has room later; what can't be read may have been mended.
       redis.call('ZADD', index, again, member)
-      if fault == '' then fault = detail_of(why) end
+      if fault == '' then fault = (kit.caught(why)) end
     end
   end
 end

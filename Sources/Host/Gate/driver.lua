@@ -17,7 +17,7 @@ local function decide(signal, at)
     signal.arguments = {unpack(ARGV, at, at + step.arguments - 1)}
     at = at + step.arguments
     local verdict, write, detail = step.run(signal)
-    if verdict == 'unavailable' then error({unavailable = detail or ''}) end
+    if verdict == 'unavailable' then kit.fault(detail or '') end
     if write then writes[#writes + 1] = write end
     if verdict ~= 'pass' then
       signal.verdict = verdict
@@ -42,7 +42,7 @@ for place = 1, count do
     reply[out + 3] = record and record.episode or 0
     reply[out + 4] = record and record.count or 0
   else
-    local detail, step = detail_of(fault)
+    local detail, step = kit.caught(fault)
     local number = signal.step
     for index, other in ipairs(steps) do
       if step and other.name == step then number = index end

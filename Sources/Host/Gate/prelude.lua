@@ -3,6 +3,21 @@
 local base = string.sub(KEYS[1], 1, -6)
 local kit = {}
 
+-- Raises. `step` names the policy to blame when it is another one than the running, and says that `detail` is for the
+-- sender. The only raise there is, because Redis 7.0 ends its own process when a table without `err` leaves a
+-- script; its pcall hands on nothing but `err`, so that holds it all.
+function kit.fault(detail, step)
+  error({err = 'ERR portcullis ' .. (step or '') .. ': ' .. detail})
+end
+
+-- What a caught error says, and the step to blame.
+function kit.caught(fault)
+  if type(fault) == 'table' then fault = fault.err end
+  local step, detail = string.match(tostring(fault), '^ERR portcullis ([^:]*): (.*)$')
+  if not step then return tostring(fault) end
+  return detail, step ~= '' and step or nil
+end
+
 function kit.key(family, name) return base .. family .. (name or '') end
 
 -- The host passes its configuration in front of this text as `outbox`: sinks, backlog, letters.
@@ -15,7 +30,7 @@ local function last_reading()
   local text = redis.call('GET', KEYS[1])
   if not text then return 0 end
   local value = tonumber(text)
-  if not value or value < 0 or value ~= math.floor(value) then error({unavailable = 'the clock is unreadable'}) end
+  if not value or value < 0 or value ~= math.floor(value) then kit.fault('the clock is unreadable') end
   return value
 end
 
@@ -50,13 +65,13 @@ function kit.time(text)
 end
 
 function kit.unpack(packed)
-  if #packed ~= SIZE and #packed ~= SIZE + STORM then error({unavailable = 'a record is unreadable'}) end
+  if #packed ~= SIZE and #packed ~= SIZE + STORM then kit.fault('a record is unreadable') end
   local r = {}
   local version
   version, r.state, r.reason, r.bounded, r.count, r.episode, r.version, r.last, r.start, r.resolve, r.due, r.announced,
     r.follows = struct.unpack(FORMAT, packed)
   if version ~= 1 or (r.state ~= FIRING and r.state ~= RESOLVED) then
-    error({unavailable = 'a record is unreadable'})
+    kit.fault('a record is unreadable')
   end
   if #packed > SIZE then r.storm = string.sub(packed, SIZE + 1) end
   return r
@@ -110,7 +125,7 @@ end
 
 -- Queues ----------------------------------------------------------------------------------------------------------
 
-local function full(detail) error({unavailable = detail, step = 'persist'}) end
+local function full(detail) kit.fault(detail, 'persist') end
 
 -- Decides whether every sink can take `member` (a fingerprint or a storm), and returns the writes that queue it from
 -- `due` on. Raises when a sink that refuses is full.
@@ -156,7 +171,7 @@ end
 
 kit.FAR = 8000000000000000
 
-local function number(text) return tonumber(text or '0') or error({unavailable = 'a storm is unreadable'}) end
+local function number(text) return tonumber(text or '0') or kit.fault('a storm is unreadable') end
 
 -- Nil when there is no such storm.
 function kit.storm(id)
@@ -200,10 +215,4 @@ function kit.leave(id, fingerprint, episode, now)
     kit.settle(storm, now)
     kit.write_storm(storm)
   end
-end
-
--- What an error says, for the host.
-local function detail_of(fault)
-  if type(fault) == 'table' then return fault.unavailable or fault.err or 'unknown', fault.step end
-  return tostring(fault)
 end

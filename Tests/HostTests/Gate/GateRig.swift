@@ -38,7 +38,11 @@ final class GateRig: Sendable {
             observer: Deaf(), log: log)
         delivery = DeliveryStore(store: store, scripts: scripts)
         running = Task { [store] in await store.run() }
-        try await eventually("an open store") { [store] in store.state == .open }
+        do {
+            try await eventually("an open store", within: .seconds(10)) { [store] in store.state == .open }
+        } catch {
+            throw TestFailure("\(error): \(store.state)")
+        }
         try await set(clock: Self.epoch)
     }
 
@@ -128,7 +132,10 @@ final class GateRig: Sendable {
         return claims.map(\.delivery)
     }
 
-    func number(_ words: String...) async throws -> Int64? { try await redis.answer(words).integer }
+    func number(_ words: String...) async throws -> Int64? {
+        let reply = try await redis.answer(words)
+        return reply.integer ?? reply.string.flatMap { Int64($0) }
+    }
 }
 
 private struct Deaf: RedisObserver {

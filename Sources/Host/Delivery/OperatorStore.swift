@@ -1,0 +1,181 @@
+import Redis
+import SignalKit
+
+/// What an operator asks of the store: dead letters, storms, queues.
+extension DeliveryStore {
+    struct Letter: Sendable {
+        let id: String
+        let origin: String
+        let reason: String
+        let count: Int
+        let first, last: Timestamp
+    }
+
+    private static func time(_ value: RedisValue) -> Timestamp? { value.int.map { Timestamp(milliseconds: $0) } }
+
+    /// The newest dead letters, of one origin (`adapter/<id>`, `sink/<name>`) or all.
+    func letters(origin: String?, most: Int) async throws(RedisError) -> (total: Int, letters: [Letter]) {
+        let reply = try await call(scripts.letters) {
+            $0.add(origin ?? "")
+            $0.add(Int64(most))
+        }
+        guard let items = reply.list, let total = items.first?.int else { throw garbage("letters") }
+        var letters: [Letter] = []
+        for item in items.dropFirst() {
+            guard let words = item.list, words.count == 6, let id = words[0].string, let origin = words[1].string,
+                let reason = words[2].bytesValue, let count = words[3].int, let first = Self.time(words[4]),
+                let last = Self.time(words[5])
+            else { throw garbage("letters") }
+            letters.append(
+                Letter(
+                    id: id, origin: origin, reason: String(decoding: reason, as: UTF8.self), count: Int(count),
+                    first: first, last: last))
+        }
+        return (Int(total), letters)
+    }
+
+    /// One dead letter with what it holds: the item as the adapter can read it again, or the signal that a sink did not get.
+    func letter(_ id: String) async throws(RedisError) -> (letter: Letter, item: [UInt8])? {
+        var command = RedisCommand("HMGET", "{\(scripts.prefix)}:l:\(id)")
+        for field in ["origin", "reason", "count", "first", "last", "kind", "item", "document", "member"] { command.add(field) }
+        guard let words = try await store.send(command).list, words.count == 9 else { throw garbage("HMGET") }
+        guard let origin = words[0].string else { return nil }
+        guard let reason = words[1].bytesValue, let count = words[2].int, let first = Self.time(words[3]),
+            let last = Self.time(words[4]), let kind = words[5].string, let item = words[6].bytesValue
+        else { throw garbage("HMGET") }
+        var content = item
+        if kind == "sink" {
+            content = words[7].bytesValue ?? []
+            if content.isEmpty, let member = words[8].bytesValue { content = Array(QueueMember(member).name.utf8) }
+        }
+        return (
+            Letter(
+                id: id, origin: origin, reason: String(decoding: reason, as: UTF8.self), count: Int(count), first: first,
+                last: last), content
+        )
+    }
+
+    enum Replay: Sendable, Equatable {
+        /// Back in its sink's queue; the letter is gone.
+        case queued
+        case missing
+        /// The storm that it spoke of no longer exists; the letter is gone.
+        case gone
+        /// The letter stays until the intake has taken its item.
+        case adapter(origin: String, item: [UInt8])
+    }
+
+    func replay(_ id: String) async throws(RedisError) -> Replay {
+        let reply = try await call(scripts.replay) {
+            $0.add(id)
+            $0.add(scripts.cooldown.milliseconds)
+            $0.add(scripts.retention.milliseconds)
+        }
+        guard let words = reply.list, let word = words.first?.string else { throw garbage("replay") }
+        switch word {
+        case "queued": return .queued
+        case "missing": return .missing
+        case "gone": return .gone
+        default:
+            guard word == "adapter", words.count == 3, let origin = words[1].string, let item = words[2].bytesValue
+            else { throw garbage("replay") }
+            return .adapter(origin: origin, item: item)
+        }
+    }
+
+    /// - Returns: how many were there to drop.
+    func drop(letter id: String) async throws(RedisError) -> Int { try await drop(id, origin: "", most: 0) }
+
+    /// Drops up to `most`; call again until it returns less.
+    func drop(origin: String, most: Int) async throws(RedisError) -> Int { try await drop("", origin: origin, most: most) }
+
+    private func drop(_ id: String, origin: String, most: Int) async throws(RedisError) -> Int {
+        let reply = try await call(scripts.drop) {
+            $0.add(id)
+            $0.add(origin)
+            $0.add(Int64(most))
+        }
+        guard let count = reply.int else { throw garbage("drop") }
+        return Int(count)
+    }
+
+    struct StormView: Sendable {
+        let id: String
+        let state: String
+        /// A JSON object.
+        let group: [UInt8]
+        let members, firing: Int
+        let opened, last: Timestamp
+        let listed: [StormMember]
+    }
+
+    /// - Parameter id: of one storm, whose first `most` members come too; nil for the newest `most` storms.
+    func storms(_ id: String?, most: Int) async throws(RedisError) -> [StormView] {
+        var member: [UInt8] = []
+        if let id {
+            guard let named = QueueMember(storm: id) else { return [] }
+            member = named.bytes
+        }
+        let reply = try await call(scripts.storms) {
+            $0.add(member)
+            $0.add(Int64(most))
+        }
+        guard let items = reply.list else { throw garbage("storms") }
+        var storms: [StormView] = []
+        for item in items {
+            guard let words = item.list, words.count >= 7, let bytes = words[0].bytesValue, let state = words[1].string,
+                let group = words[2].bytesValue, let total = words[3].int, let firing = words[4].int,
+                let opened = Self.time(words[5]), let last = Self.time(words[6])
+            else { throw garbage("storms") }
+            var listed: [StormMember] = []
+            if words.count == 9 {
+                guard let members = StormReading.members(words[7].list ?? [], words[8].list ?? []) else {
+                    throw garbage("storms")
+                }
+                listed = members
+            }
+            storms.append(
+                StormView(
+                    id: QueueMember(bytes).name, state: state, group: group, members: Int(total), firing: Int(firing),
+                    opened: opened, last: last, listed: listed))
+        }
+        return storms
+    }
+
+    // MARK: Queues
+
+    /// Queues with something in them that none of `names` owns.
+    func orphans(besides names: [PluginID]) async throws(RedisError) -> [(name: String, depth: Int)] {
+        let owned = Set(names.map(\.description))
+        return try await stats().queues.filter { !owned.contains($0.name) && $0.depth > 0 }.map { ($0.name, $0.depth) }
+    }
+
+    private func queueKeys(_ name: String) -> (queue: String, attempts: String) {
+        ("{\(scripts.prefix)}:q:\(name)", "{\(scripts.prefix)}:a:\(name)")
+    }
+
+    /// Forgets a queue. - Returns: what was in it.
+    func dropQueue(_ name: String) async throws(RedisError) -> Int {
+        let (queue, attempts) = queueKeys(name)
+        let replies = try await store.send([
+            RedisCommand("ZCARD", queue), RedisCommand("UNLINK", queue, attempts),
+            RedisCommand("SREM", StoreKeys.queues(scripts.prefix), name),
+        ])
+        for reply in replies { _ = try reply.get() }
+        return Int(replies[0].int ?? 0)
+    }
+
+    /// Gives all that is in one queue to another sink; what is in both stays once. - Returns: what was in it.
+    func moveQueue(_ name: String, to other: String) async throws(RedisError) -> Int {
+        let (queue, attempts) = queueKeys(name)
+        let into = queueKeys(other).queue
+        let replies = try await store.send([
+            RedisCommand("ZCARD", queue), RedisCommand("ZUNIONSTORE", into, "2", into, queue, "AGGREGATE", "MIN"),
+            RedisCommand("SADD", StoreKeys.queues(scripts.prefix), other),
+        ])
+        for reply in replies { _ = try reply.get() }
+        _ = try await store.send(RedisCommand("UNLINK", queue, attempts))
+        _ = try await store.send(RedisCommand("SREM", StoreKeys.queues(scripts.prefix), name))
+        return Int(replies[0].int ?? 0)
+    }
+}
