@@ -1,0 +1,181 @@
+import Logging
+import NIOConcurrencyHelpers
+import Redis
+import SignalKit
+
+/// Brings one sink to the latest state of everything in its queue.
+///
+/// Claims, hands over, acknowledges, and never holds more than it can lose: a claim that this host can't finish is free for
+/// any other after its lease.
+final class SinkWorker: Sendable {
+    static let lease = Duration.seconds(60)
+    static let attempts = 20
+    static let concurrency = 64
+
+    let sink: HostConfiguration.SinkEntry
+    private let store: DeliveryStore
+    private let metrics: HostMetrics
+    private let log: Logger
+    private let failPoint: @Sendable (FailPoint) -> Void
+    private let backOff = BackOff.standard
+
+    private struct State {
+        var inFlight = 0
+        /// Deliveries at once: halves when the sink is overloaded, grows by one with each success.
+        var limit = SinkWorker.concurrency
+        var delivered: [(claim: Claim, since: ContinuousClock.Instant)] = []
+        var stopping = false
+    }
+    private let state = NIOLockedValueBox(State())
+    private let wakes: AsyncStream<Void>
+    private let waker: AsyncStream<Void>.Continuation
+    private let acknowledgements: AsyncStream<Void>
+    private let acknowledger: AsyncStream<Void>.Continuation
+
+    init(
+        _ sink: HostConfiguration.SinkEntry, store: DeliveryStore, metrics: HostMetrics, log: Logger,
+        failPoint: @escaping @Sendable (FailPoint) -> Void
+    ) {
+        self.sink = sink
+        self.store = store
+        self.metrics = metrics
+        self.log = log
+        self.failPoint = failPoint
+        (wakes, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (acknowledgements, acknowledger) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// There may be something to claim.
+    func wake() { waker.yield() }
+
+    /// Runs until `stop`, and returns when the last delivery has ended and is acknowledged.
+    func run() async {
+        await withDiscardingTaskGroup { tasks in
+            tasks.addTask { [acknowledgements] in
+                for await _ in acknowledgements { await self.acknowledge() }
+                await self.acknowledge()
+            }
+            for await _ in wakes {
+                await self.claim(&tasks)
+                if state.withLockedValue({ $0.stopping && $0.inFlight == 0 }) { break }
+            }
+            acknowledger.finish()
+        }
+        await sink.plugin.close()
+    }
+
+    /// No further claims; what is in flight ends.
+    func stop() {
+        state.withLockedValue { $0.stopping = true }
+        wake()
+    }
+
+    // MARK: Claiming
+
+    private func claim(_ tasks: inout DiscardingTaskGroup) async {
+        while true {
+            let room = state.withLockedValue { $0.stopping ? 0 : $0.limit - $0.inFlight }
+            guard room > 0 else { return }
+            let started = ContinuousClock.now
+            let found: (claims: [Claim], faults: [String])
+            do throws(RedisError) {
+                found = try await store.claim(sink.name, most: room, lease: Self.lease)
+            } catch {
+                // The store says so itself when it falls shut; the next poll tries again.
+                if error.code != .shut { log.warning("can't claim", metadata: metadata(error)) }
+                return
+            }
+            for fault in found.faults {
+                log.error("a queued record can't be read", metadata: ["sink": "\(sink.name)", "reason": "\(fault)"])
+            }
+            guard !found.claims.isEmpty else { return }
+            failPoint(.claimed)
+            state.withLockedValue { $0.inFlight += found.claims.count }
+            for claim in found.claims {
+                tasks.addTask { await self.deliver(claim, since: started) }
+            }
+        }
+    }
+
+    private func deliver(_ claim: Claim, since: ContinuousClock.Instant) async {
+        let context = DeliveryContext(attempt: claim.attempt, deadline: since + Self.lease * 0.8)
+        do throws(SinkError) {
+            try await sink.plugin.deliver(claim.delivery, context)
+            state.withLockedValue {
+                $0.delivered.append((claim, since))
+                $0.limit = min($0.limit + 1, Self.concurrency)
+            }
+            acknowledger.yield()
+        } catch {
+            await failed(claim, error)
+        }
+        let full = state.withLockedValue { state in
+            state.inFlight -= 1
+            return state.inFlight + 1 >= state.limit || (state.stopping && state.inFlight == 0)
+        }
+        if full { wake() }
+    }
+
+    private func failed(_ claim: Claim, _ error: SinkError) async {
+        if error.code == .overloaded { state.withLockedValue { $0.limit = max(1, $0.limit / 2) } }
+        let delay = backOff.delay(after: claim.attempt, random: .random(in: 0...1))
+        var details: Logger.Metadata = [
+            "sink": "\(sink.name)", "id": "\(claim.delivery.id)", "attempt": "\(claim.attempt)",
+            "code": "\(error.code.rawValue)", "reason": "\(error.message)",
+        ]
+        do throws(RedisError) {
+            if error.retryable && claim.attempt < Self.attempts {
+                let kept = try await store.retry(sink.name, claim, after: delay)
+                metrics.delivery(sink: sink.name, result: kept ? "retried" : "lost")
+                details["again_in_ms"] = "\(delay.milliseconds)"
+                log.warning("not delivered, will be tried again", metadata: details)
+            } else {
+                let reason = error.retryable ? "gave up after \(claim.attempt) attempts: \(error.message)" : error.message
+                let word = try await store.bury(sink.name, claim, because: reason, after: backOff.most)
+                metrics.delivery(sink: sink.name, result: word == .buried ? "dead-lettered" : word == .lost ? "lost" : "retried")
+                details["result"] = "\(word.rawValue)"
+                log.error("not deliverable", metadata: details)
+            }
+        } catch {
+            // The claim ends by itself, and the delivery comes again.
+            log.warning("can't put a delivery back", metadata: metadata(error))
+        }
+    }
+
+    // MARK: Acknowledging
+
+    private func acknowledge() async {
+        while true {
+            let batch = state.withLockedValue { state in
+                let batch = Array(state.delivered.prefix(256))
+                state.delivered.removeFirst(batch.count)
+                return batch
+            }
+            guard !batch.isEmpty else { return }
+            do throws(RedisError) {
+                let words = try await store.acknowledge(sink.name, batch.map(\.claim))
+                for word in words { metrics.delivery(sink: sink.name, result: word == .lost ? "late" : "delivered") }
+                if words.contains(.changed) { wake() }
+            } catch {
+                // Kept for the next tick while the claims are ours: what the sink has need not be handed over again.
+                let still = batch.filter { $0.since.duration(to: .now) < Self.lease }
+                let stopping = state.withLockedValue { state in
+                    if !state.stopping { state.delivered = still + state.delivered }
+                    return state.stopping
+                }
+                log.warning("can't acknowledge", metadata: metadata(error))
+                if !stopping { return }
+            }
+        }
+    }
+
+    /// Once a second: what others left, and what could not be acknowledged.
+    func tick() {
+        waker.yield()
+        acknowledger.yield()
+    }
+
+    private func metadata(_ error: RedisError) -> Logger.Metadata {
+        ["sink": "\(sink.name)", "code": "\(error.code.rawValue)", "reason": "\(error.message)"]
+    }
+}

@@ -1,0 +1,181 @@
+import NIOConcurrencyHelpers
+import Redis
+import SignalKit
+
+/// What the host measures. Names and labels are listed in docs/operations.md.
+final class HostMetrics: Sendable {
+    let registry: PrometheusRegistry
+
+    private struct VerdictKey: Hashable {
+        let verdict: Verdict
+        let adapter: PluginID
+        let policy: PluginID?
+    }
+    private struct ResponseKey: Hashable {
+        let route: String
+        let status: Int
+    }
+    private struct Cache: Sendable {
+        var verdicts: [VerdictKey: PrometheusCounter] = [:]
+        var responses: [ResponseKey: PrometheusCounter] = [:]
+        var durations: [String: PrometheusHistogram] = [:]
+        var received: [PluginID: PrometheusCounter] = [:]
+    }
+    private let cache = NIOLockedValueBox(Cache())
+    private let gateDuration: PrometheusHistogram
+    private let up: PrometheusGauge
+    private let requestsInFlight, bytesInFlight, stormsOpen: PrometheusGauge
+
+    init(_ registry: PrometheusRegistry = PrometheusRegistry()) {
+        self.registry = registry
+        gateDuration = registry.histogram("portcullis_gate_duration_seconds", "Time of one request at the gate.")
+        up = registry.gauge("portcullis_store_up", "1 while the store is verified and in use.")
+        requestsInFlight = registry.gauge("portcullis_requests_in_flight", "Requests being read or decided.")
+        bytesInFlight = registry.gauge("portcullis_bytes_in_flight", "Bytes of bodies in memory.")
+        stormsOpen = registry.gauge("portcullis_storms_open", "Storms that still grow.")
+    }
+
+    /// Series that should be there, at 0, before anything has happened: a rate over a series that begins at 1 misses its first.
+    func prepare(_ configuration: HostConfiguration) {
+        for route in configuration.routes {
+            received(route.adapter, 0)
+            truncated(route.adapter, 0)
+            for status in [200, 201, 202, 400, 503] { response(status: status, route: route.path, by: 0) }
+        }
+        for code in RedisError.Code.allCases { storeError(code, by: 0) }
+        for sink in configuration.sinks {
+            for result in ["delivered", "retried", "dead-lettered", "lost", "late"] {
+                delivery(sink: sink.name, result: result, by: 0)
+            }
+            queue(sink: sink.name.description, depth: 0, oldest: .zero)
+        }
+        for reason in ["expired", "forgotten"] { ended(reason, 0) }
+        missedFiring(0)
+    }
+
+    // MARK: Intake
+
+    func received(_ adapter: PluginID, _ count: Int) {
+        let counter = cache.withLockedValue { cache in
+            if let found = cache.received[adapter] { return found }
+            let made = registry.counter(
+                "portcullis_received_total", "Items received, readable or not.", [("adapter", adapter.description)])
+            cache.received[adapter] = made
+            return made
+        }
+        counter.increment(by: Int64(count))
+    }
+
+    func truncated(_ adapter: PluginID, _ count: Int) {
+        registry.counter(
+            "portcullis_truncated_alerts_total", "Alerts that a sender says it left out.", [("adapter", adapter.description)]
+        ).increment(by: Int64(count))
+    }
+
+    func verdict(_ verdict: Verdict, adapter: PluginID, policy: PluginID?, by count: Int = 1) {
+        let key = VerdictKey(verdict: verdict, adapter: adapter, policy: policy)
+        let counter = cache.withLockedValue { cache in
+            if let found = cache.verdicts[key] { return found }
+            let made = registry.counter(
+                "portcullis_verdicts_total", "Signals by what became of them and the policy that said so.",
+                [
+                    ("adapter", adapter.description), ("policy", policy?.description ?? ""), ("verdict", verdict.rawValue),
+                ])
+            cache.verdicts[key] = made
+            return made
+        }
+        counter.increment(by: Int64(count))
+    }
+
+    func gate(_ duration: Duration) { gateDuration.observe(duration) }
+
+    // MARK: HTTP
+
+    /// - Parameter route: a configured path, or `other`.
+    func response(status: Int, route: String, by count: Int = 1) {
+        let counter = cache.withLockedValue { cache in
+            let key = ResponseKey(route: route, status: status)
+            if let found = cache.responses[key] { return found }
+            let made = registry.counter(
+                "portcullis_responses_total", "Answers to senders.", [("route", route), ("status", String(status))])
+            cache.responses[key] = made
+            return made
+        }
+        counter.increment(by: Int64(count))
+    }
+
+    func request(route: String, _ duration: Duration) {
+        let histogram = cache.withLockedValue { cache in
+            if let found = cache.durations[route] { return found }
+            let made = registry.histogram(
+                "portcullis_request_duration_seconds", "Time from a request's header to its answer.", [("route", route)])
+            cache.durations[route] = made
+            return made
+        }
+        histogram.observe(duration)
+    }
+
+    func inFlight(requests: Int, bytes: Int) {
+        requestsInFlight.set(Double(requests))
+        bytesInFlight.set(Double(bytes))
+    }
+
+    // MARK: Store
+
+    func store(up isUp: Bool) { up.set(isUp ? 1.0 : 0.0) }
+
+    func storeError(_ code: RedisError.Code, by count: Int = 1) {
+        registry.counter(
+            "portcullis_store_errors_total", "Errors of the state store.", [("code", code.rawValue)]
+        ).increment(by: Int64(count))
+    }
+
+    // MARK: Delivery
+
+    /// - Parameter result: delivered, retried, dead-lettered, lost (the claim had ended before the sink failed), late (it had
+    ///   ended before the sink was done).
+    func delivery(sink: PluginID, result: String, by count: Int = 1) {
+        registry.counter(
+            "portcullis_deliveries_total", "Deliveries handed to sinks.", [("sink", sink.description), ("result", result)]
+        ).increment(by: Int64(count))
+    }
+
+    func queue(sink: String, depth: Int, oldest: Duration) {
+        registry.gauge("portcullis_queue_depth", "Episodes and storms that a sink is behind.", [("sink", sink)])
+            .set(Double(depth))
+        registry.gauge(
+            "portcullis_queue_oldest_age_seconds", "How long the oldest of them has been waiting, by a sample.",
+            [("sink", sink)]
+        ).set(Double(oldest.milliseconds) / 1_000)
+    }
+
+    /// Counted in the store, over all hosts; the store may be emptied, so these may fall.
+    private func missedFiring(_ total: Int) {
+        registry.counter("portcullis_missed_firing_total", "Ends of problems whose firing was never seen.").set(Int64(total))
+    }
+
+    private func ended(_ reason: String, _ total: Int) {
+        registry.counter(
+            "portcullis_ended_total", "Episodes that ended without word of their sender.", [("reason", reason)]
+        ).set(Int64(total))
+    }
+
+    func sampled(_ stats: DeliveryStore.Stats) {
+        for queue in stats.queues { self.queue(sink: queue.name, depth: queue.depth, oldest: queue.oldest) }
+        for origin in stats.dead {
+            registry.gauge("portcullis_dead_letters", "Dead letters kept.", [("origin", origin.origin)])
+                .set(Double(origin.count))
+        }
+        stormsOpen.set(Double(stats.stormsOpen))
+        missedFiring(stats.counters["missed_firing"] ?? 0)
+        for reason in ["expired", "forgotten"] { ended(reason, stats.counters[reason] ?? 0) }
+    }
+}
+
+/// Hears of the store's state for the metrics.
+struct StoreObserver: RedisObserver {
+    let metrics: HostMetrics
+    func storeOpened() { metrics.store(up: true) }
+    func storeShut(_ reason: RedisError) { metrics.store(up: false) }
+    func storeFailed(_ code: RedisError.Code) { metrics.storeError(code) }
+}

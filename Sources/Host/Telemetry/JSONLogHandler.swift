@@ -1,0 +1,79 @@
+import Glibc
+import JSON
+import Logging
+import SignalKit
+
+/// One JSON object a line on standard error: `{"ts":…,"level":…,"msg":…,"label":…,<metadata>}`.
+struct JSONLogHandler: LogHandler {
+    var logLevel: Logger.Level = .info
+    var metadata: Logger.Metadata = [:]
+    private let label: String
+
+    init(label: String) { self.label = label }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        Self.write(
+            Self.line(
+                level: event.level, message: event.message.description, label: label,
+                metadata: metadata.merging(event.metadata ?? [:]) { $1 }, now: Self.now))
+    }
+
+    static func line(
+        level: Logger.Level, message: String, label: String, metadata: Logger.Metadata, now: Timestamp
+    ) -> [UInt8] {
+        var out = JSONWriter(reserving: 256)
+        out.beginObject()
+        out.member("ts", now.description)
+        out.member("level", level.rawValue)
+        out.member("msg", message)
+        out.member("label", label)
+        for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
+            out.key(key)
+            write(value, to: &out)
+        }
+        out.endObject()
+        return out.bytes + [UInt8(ascii: "\n")]
+    }
+
+    private static func write(_ value: Logger.MetadataValue, to out: inout JSONWriter) {
+        switch value {
+        case .string(let text): out.string(text)
+        case .stringConvertible(let number as any BinaryInteger): out.integer(Int64(clamping: number))
+        case .stringConvertible(let other): out.string("\(other)")
+        case .array(let items):
+            out.beginArray()
+            for item in items { write(item, to: &out) }
+            out.endArray()
+        case .dictionary(let members):
+            out.beginObject()
+            for (key, member) in members.sorted(by: { $0.key < $1.key }) {
+                out.key(key)
+                write(member, to: &out)
+            }
+            out.endObject()
+        }
+    }
+
+    static var now: Timestamp {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(milliseconds: Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000)
+    }
+
+    /// One write per line: lines of up to PIPE_BUF never mix, longer ones only on a pipe that is full.
+    private static func write(_ line: [UInt8]) {
+        var done = 0
+        while done < line.count {
+            // SAFETY: writes at most what is left of `line`.
+            let count = line.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress! + done, $0.count - done) }
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { return }
+            done += count
+        }
+    }
+}
