@@ -1,2 +1,3 @@
 import Host
-print("hello")
+
+await PortcullisHost.main(plugins: .standard)

@@ -90,4 +90,6 @@ struct HostConfiguration: Sendable {
     /// In file order, `persist` last.
     let gatePolicies: [any GatePolicy]
     let sinks: [SinkEntry]
+    /// Said at every start, and on `/readyz?verbose`.
+    var warnings: [ConfigError] = []
 }

@@ -142,6 +142,30 @@ extension DeliveryStore {
         return storms
     }
 
+    /// For each sink: `queued`, `dead-lettered` (among its newest dead letters) or `delivered`. Nil without a record.
+    func whereabouts(_ fingerprint: [UInt8], _ sinks: [PluginID]) async throws(RedisError) -> [(PluginID, String)]? {
+        var record = RedisCommand("EXISTS")
+        record.add(Array("{\(scripts.prefix)}:r:".utf8) + fingerprint)
+        guard try await store.send(record).int == 1 else { return nil }
+        var found: [(PluginID, String)] = []
+        for sink in sinks {
+            var score = RedisCommand("ZSCORE", queueKeys(sink.description).queue)
+            score.add(fingerprint)
+            if try await !store.send(score).isNull {
+                found.append((sink, "queued"))
+                continue
+            }
+            var word = "delivered"
+            for letter in try await letters(origin: "sink/\(sink)", most: 20).letters {
+                var member = RedisCommand("HGET", "{\(scripts.prefix)}:l:\(letter.id)")
+                member.add("member")
+                if try await store.send(member).bytesValue == fingerprint { word = "dead-lettered" }
+            }
+            found.append((sink, word))
+        }
+        return found
+    }
+
     // MARK: Queues
 
     /// Queues with something in them that none of `names` owns.

@@ -32,14 +32,24 @@ final class Gate: Sendable {
     /// Those that a connection must know before its first call.
     var scripts: [RedisScript] { [script, rejects, verification.canary] }
 
+    /// - Parameter deadline: what was not sent by then is unavailable.
+    ///
     /// Never throws: what the store can't vouch for is unavailable, with the policy's name.
     func decide(
-        _ signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?
+        _ signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
+        until deadline: ContinuousClock.Instant? = nil
     ) async -> GateAnswer {
         var answer = GateAnswer()
         answer.outcomes.reserveCapacity(signals.count)
         var calls = Calls(signals: signals[...], letters: letters[...])
         while let batch = calls.next() {
+            // Nobody waits for the rest any more; what was decided stays.
+            if let deadline, ContinuousClock.now >= deadline {
+                let late = unavailable(1, "the request's deadline has passed")
+                for chunk in batch.signals { answer.outcomes += chunk.map { _ in late } }
+                if !batch.letters.isEmpty { refuseLetters(&answer, "the request's deadline has passed") }
+                continue
+            }
             let commands = batch.signals.map(command) + batch.letters.map(command)
             let replies: [RedisValue]
             do throws(RedisError) {

@@ -19,6 +19,17 @@ struct Docket: Sendable {
     /// Where each of `forGate` stands in `rulings`.
     private var places: [Int] = []
     private var lettersRefused: String?
+    var lettersStored: Bool { lettersRefused == nil }
+
+    struct Kind: Hashable, Sendable {
+        let verdict: Verdict
+        let policy: PluginID?
+    }
+
+    /// How many signals ended how.
+    var tally: [Kind: Int] {
+        rulings.reduce(into: [:]) { $0[Kind(verdict: $1.verdict, policy: $1.policy), default: 0] += 1 }
+    }
 
     init(count: Int) { rulings.reserveCapacity(count) }
 

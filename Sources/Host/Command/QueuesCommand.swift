@@ -1,0 +1,67 @@
+import ArgumentParser
+import JSON
+import Logging
+import Redis
+import SignalKit
+
+/// Works on the store itself, with the host stopped: a host does not start while a queue has no sink.
+struct QueuesCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "queues", abstract: "Moves or drops the queue of a sink that is no longer configured.",
+        discussion: """
+            A host refuses to start while its store holds deliveries for a sink that the configuration does not name. These commands \
+            open the store themselves; stop hosts that use an embedded one first.
+            """,
+        subcommands: [Move.self, Drop.self])
+
+    private static func withStore(
+        _ options: ConfigOption, _ name: String, _ body: @escaping @Sendable (DeliveryStore) async throws -> Void
+    ) async throws {
+        let configuration = try options.configuration()
+        if configuration.sinks.contains(where: { $0.name.description == name }) {
+            throw Failure.usage("\(name) is a configured sink: its queue is in use")
+        }
+        let log = Logger(label: "portcullis") { _ in SwiftLogNoOpLogHandler() }
+        let gate = Gate(configuration, log: log)
+        let scripts = DeliveryScripts(configuration)
+        try await StoreSession.with(
+            configuration, gate: gate, scripts: gate.scripts + scripts.all, observer: StoreObserver(metrics: HostMetrics()),
+            log: log
+        ) { session in
+            if let reason = await session.firstWord(within: configuration.state.timeout * 3) {
+                throw StartError("the store \(configuration.state.store) can't be used: \(reason.message)")
+            }
+            try await body(DeliveryStore(store: session.store, scripts: scripts))
+        }
+    }
+
+    struct Drop: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Forgets everything in a queue.")
+        @Argument(help: "The sink that is no longer configured.") var name: String
+        @OptionGroup var options: ConfigOption
+
+        func run() async throws {
+            let name = name
+            try await QueuesCommand.withStore(options, name) { store in
+                Output.line("\(try await store.dropQueue(name)) dropped")
+            }
+        }
+    }
+
+    struct Move: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Gives everything in a queue to another sink.")
+        @Argument(help: "The sink that is no longer configured.") var name: String
+        @Option(name: .long, help: ArgumentHelp("A configured sink.", valueName: "sink")) var to: String
+        @OptionGroup var options: ConfigOption
+
+        func run() async throws {
+            guard try options.configuration().sinks.contains(where: { $0.name.description == to }) else {
+                throw Failure.usage("no sink is called \(to): give a configured one with --to")
+            }
+            let (name, other) = (name, to)
+            try await QueuesCommand.withStore(options, name) { store in
+                Output.line("\(try await store.moveQueue(name, to: other)) moved to \(other)")
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+import Redis
+
+extension HostConfiguration.Store: CustomStringConvertible {
+    /// Where it is, without any secret.
+    var description: String {
+        switch self {
+        case .embedded(let directory): "embedded \(directory)"
+        case .tcp(let host, let port, let database, _, _):
+            "redis \(HostConfiguration.Address(host: host, port: port))/\(database)"
+        case .unix(let path, let database, _, _): "redis \(path)/\(database)"
+        }
+    }
+
+    /// Of an external store; nil for the embedded one, which has its own. The password is read at each connect.
+    var endpoint: RedisEndpoint? {
+        func password(_ file: String?) -> @Sendable () throws -> String? {
+            { try file.map { try SecretFile(path: $0).read() } }
+        }
+        switch self {
+        case .embedded: return nil
+        case .tcp(let host, let port, let database, let username, let file):
+            return RedisEndpoint(.tcp(host: host, port: port), database: database, username: username, password: password(file))
+        case .unix(let path, let database, let username, let file):
+            return RedisEndpoint(.unix(path: path), database: database, username: username, password: password(file))
+        }
+    }
+}

@@ -1,0 +1,72 @@
+import Logging
+import NIOCore
+import Redis
+import SignalKit
+
+/// The road of a request: adapter, policies, gate, answer. Nothing is acted on before all of it is decoded, and
+/// every signal is tried before answering.
+struct Intake: Taking {
+    let policies: PolicyChain
+    let gate: Gate
+    let store: RedisStore
+    let metrics: HostMetrics
+    let log: Logger
+    /// Called when the gate queued something: this host's delivery need not wait for its next poll.
+    let wakeDelivery: @Sendable () -> Void
+    let failPoint: @Sendable (FailPoint) -> Void
+
+    func take(
+        _ request: InboundRequest, route: HostConfiguration.Route, requestID: String, eventLoop: (any EventLoop)?,
+        deadline: ContinuousClock.Instant
+    ) async -> IntakeAnswer {
+        let decoded: Decoded
+        do throws(AdapterError) {
+            decoded = try route.plugin.decode(request)
+        } catch {
+            return .refused(.malformed(message: error.message, offset: error.offset, path: error.path))
+        }
+        note(decoded, from: route.adapter, requestID)
+        return await take(
+            decoded, from: route.adapter, receivedAt: request.receivedAt, eventLoop: eventLoop, deadline: deadline)
+    }
+
+    /// From the policies on: also for signals that came in by no request.
+    func take(
+        _ decoded: Decoded, from adapter: PluginID, receivedAt: Timestamp, eventLoop: (any EventLoop)?,
+        deadline: ContinuousClock.Instant
+    ) async -> IntakeAnswer {
+        var docket = Docket(count: decoded.signals.count)
+        let context = PolicyContext(adapter: adapter, receivedAt: receivedAt)
+        for signal in decoded.signals {
+            docket.add(signal, await policies.decide(signal, context))
+        }
+        let letters = decoded.rejected.map {
+            GateDeadLetter(origin: adapter, index: $0.index, reason: $0.reason, item: $0.replay)
+        }
+        if !docket.forGate.isEmpty || !letters.isEmpty {
+            let started = ContinuousClock.now
+            let answer = await gate.decide(docket.forGate, letters, in: store, on: eventLoop, until: deadline)
+            metrics.gate(started.duration(to: .now))
+            failPoint(.gateReplied)
+            if answer.queued { wakeDelivery() }
+            docket.settle(answer)
+        }
+        for (key, count) in docket.tally { metrics.verdict(key.verdict, adapter: adapter, policy: key.policy, by: count) }
+        if !letters.isEmpty, docket.lettersStored {
+            metrics.verdict(.deadLettered, adapter: adapter, policy: nil, by: letters.count)
+        }
+        return docket.answer(deadLetters: decoded.rejected.map { ($0.index, $0.reason) })
+    }
+
+    private func note(_ decoded: Decoded, from adapter: PluginID, _ requestID: String) {
+        metrics.received(adapter, decoded.signals.count + decoded.rejected.count)
+        if decoded.truncated > 0 {
+            metrics.truncated(adapter, decoded.truncated)
+            log.warning(
+                "the sender left out alerts of a group: raise max_alerts in its webhook_config",
+                metadata: [
+                    "adapter": "\(adapter)", "truncated": "\(decoded.truncated)", "request_id": .string(requestID),
+                ])
+        }
+    }
+}

@@ -1,0 +1,140 @@
+import Logging
+import Redis
+import SignalKit
+import UnixSignals
+
+/// The host process from its configuration to its last breath.
+struct Serve: Sendable {
+    let configuration: HostConfiguration
+    let metrics: HostMetrics
+    let log: Logger
+
+    /// Returns after a graceful stop (SIGTERM, SIGINT).
+    /// - Throws: `StartError` when the host can't or must not serve.
+    func run() async throws {
+        metrics.prepare(configuration)
+        for warning in configuration.warnings {
+            log.warning("\(warning.message)", metadata: ["path": "\(warning.path)"])
+        }
+        let gate = Gate(configuration, log: log)
+        let scripts = DeliveryScripts(configuration)
+        try await StoreSession.with(
+            configuration, gate: gate, scripts: gate.scripts + scripts.all, observer: StoreObserver(metrics: metrics), log: log
+        ) { session in
+            try await self.serve(session, gate, DeliveryStore(store: session.store, scripts: scripts))
+        }
+    }
+
+    private func serve(_ session: StoreSession, _ gate: Gate, _ deliveryStore: DeliveryStore) async throws {
+        try await refuseWhatMustNotBeUsed(session)
+        let delivery = DeliveryService(configuration, store: deliveryStore, metrics: metrics, log: log)
+        let intake = Intake(
+            policies: PolicyChain(policies: configuration.policies), gate: gate, store: session.store, metrics: metrics,
+            log: log, wakeDelivery: delivery.wake, failPoint: FailPoint.hit)
+        let readiness = StoreReadiness(
+            store: session.store,
+            warnings: configuration.warnings.map { "\($0.path): \($0.message)" })
+        let routes = OperatorRoutes(
+            configuration: configuration, store: deliveryStore, intake: intake, readiness: readiness,
+            wakeDelivery: delivery.wake)
+        let http = try HTTPHost(
+            configuration, intake: intake, api: routes, readiness: readiness, metrics: metrics, log: log,
+            group: session.group, answered: { FailPoint.hit(.answered) })
+
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        let deliveries = Task { await delivery.run() }
+        let failure = await firstEnd(of: http, deliveryStore, signals)
+        await http.stop()
+        delivery.stop()
+        // A sink that hangs must not keep the host: its claims come back by themselves.
+        await bounded(by: configuration.server.limits.deadline) { await deliveries.value }
+        await http.stopAdmin()
+        if let failure { throw failure }
+        log.notice("stopped")
+    }
+
+    /// Whoever ends first ends the rest: a signal gracefully, a failure with its error.
+    private func firstEnd(
+        of http: HTTPHost, _ store: DeliveryStore, _ signals: UnixSignalsSequence
+    ) async -> (any Error)? {
+        let ends = AsyncStream<(any Error)?>.makeStream()
+        let listening = Task {
+            do {
+                try await http.run()
+                ends.continuation.yield(nil)
+            } catch {
+                ends.continuation.yield(error)
+            }
+        }
+        let trapping = Task { [log] in
+            for await signal in signals {
+                log.notice("stopping", metadata: ["signal": "\(signal)"])
+                ends.continuation.yield(nil)
+                return
+            }
+        }
+        let owning = Task {
+            if let error = await queuesWithoutOwner(store) { ends.continuation.yield(error) }
+        }
+        defer {
+            trapping.cancel()
+            owning.cancel()
+            _ = listening
+        }
+        for await end in ends.stream { return end }
+        return nil
+    }
+
+    /// A store that answers, but is not what the configuration asks for, stops the host at its start: nothing would ever be
+    /// taken. One that can't be reached may come: until then every answer is a 503.
+    private func refuseWhatMustNotBeUsed(_ session: StoreSession) async throws {
+        guard let reason = await session.firstWord(within: configuration.state.timeout * 3) else { return }
+        switch reason.code {
+        case .rejected, .notDurable, .noPermission, .serverError:
+            throw StartError("the store \(configuration.state.store) must not be used: \(reason.message)")
+        default:
+            log.warning("the store can't be used yet: every answer is a 503", metadata: ["reason": "\(reason)"])
+        }
+    }
+
+    /// Once the store can be asked: a queue that nobody empties is lost deliveries.
+    private func queuesWithoutOwner(_ store: DeliveryStore) async -> StartError? {
+        while !Task.isCancelled {
+            if let orphans = try? await store.orphans(besides: configuration.sinks.map(\.name)) {
+                guard let first = orphans.first else { return nil }
+                return StartError(
+                    "the store holds a queue of \(first.depth) for a sink called \(first.name), which is not configured: "
+                        + "configure it, or run `portcullis queues move \(first.name) --to NAME` or `portcullis queues drop \(first.name)`")
+            }
+            try? await Task.sleep(for: .milliseconds(200))
+        }
+        return nil
+    }
+
+    private func bounded(by bound: Duration, _ body: @escaping @Sendable () async -> Void) async {
+        let ended = AsyncStream<Void>.makeStream()
+        let work = Task {
+            await body()
+            ended.continuation.finish()
+        }
+        let timer = Task {
+            try? await Task.sleep(for: bound)
+            ended.continuation.finish()
+        }
+        for await _ in ended.stream {}
+        work.cancel()
+        timer.cancel()
+    }
+}
+
+private struct StoreReadiness: Readiness {
+    let store: RedisStore
+    let warnings: [String]
+
+    var storeShut: String? {
+        switch store.state {
+        case .open: nil
+        case .shut(let reason): reason.code.rawValue
+        }
+    }
+}
