@@ -12,7 +12,8 @@ public struct Plugins: Sendable {
     public var sinks: [any Sink.Type]
 
     public init(
-        adapters: [any SignalAdapter.Type] = [], sources: [any SignalSource.Type] = [], policies: [any Policy.Type] = [],
+        adapters: [any SignalAdapter.Type] = [], sources: [any SignalSource.Type] = [],
+        policies: [any Policy.Type] = [],
         gatePolicies: [any GatePolicy.Type] = [], sinks: [any Sink.Type] = []
     ) {
         self.adapters = adapters

@@ -19,7 +19,8 @@ struct Serve: Sendable {
         let gate = Gate(configuration, log: log)
         let scripts = DeliveryScripts(configuration)
         try await StoreSession.with(
-            configuration, gate: gate, scripts: gate.scripts + scripts.all, observer: StoreObserver(metrics: metrics), log: log
+            configuration, gate: gate, scripts: gate.scripts + scripts.all, observer: StoreObserver(metrics: metrics),
+            log: log
         ) { session in
             try await self.serve(session, gate, DeliveryStore(store: session.store, scripts: scripts))
         }
@@ -104,7 +105,8 @@ struct Serve: Sendable {
                 guard let first = orphans.first else { return nil }
                 return StartError(
                     "the store holds a queue of \(first.depth) for a sink called \(first.name), which is not configured: "
-                        + "configure it, or run `portcullis queues move \(first.name) --to NAME` or `portcullis queues drop \(first.name)`")
+                        + "configure it, or run `portcullis queues move \(first.name) --to NAME` or `portcullis queues drop \(first.name)`"
+                )
             }
             try? await Task.sleep(for: .milliseconds(200))
         }

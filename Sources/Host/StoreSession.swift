@@ -13,7 +13,8 @@ struct StoreSession: Sendable {
     /// Runs `body` with the store of a configuration.
     /// - Throws: `StartError` when the embedded server can't be started, and what `body` throws.
     static func with(
-        _ configuration: HostConfiguration, gate: Gate, scripts: [RedisScript], observer: any RedisObserver, log: Logger,
+        _ configuration: HostConfiguration, gate: Gate, scripts: [RedisScript], observer: any RedisObserver,
+        log: Logger,
         _ body: (StoreSession) async throws -> Void
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)

@@ -29,7 +29,8 @@ public enum JSONTree: Sendable, Hashable, ExpressibleByStringLiteral, Expressibl
         let flags = Int(JSON_SORT_KEYS | JSON_ENCODE_ANY) | (pretty ? 2 : Int(JSON_COMPACT))
         guard let text = json_dumps(value, flags) else { throw JSONError(.tooLarge, "no memory to write the document") }
         defer { free(text) }
-        return Array(UnsafeBufferPointer(start: text, count: strlen(text)).map(UInt8.init(bitPattern:)))  // SAFETY: NUL-ended, freed above
+        // SAFETY: NUL-ended, freed above
+        return Array(UnsafeBufferPointer(start: text, count: strlen(text)).map(UInt8.init(bitPattern:)))
     }
 
     // SAFETY: each call returns a new reference that its caller owns; the `_new` setters take it over.

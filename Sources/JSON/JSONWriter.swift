@@ -151,7 +151,9 @@ extension JSONValue {
         case .null: out.null()
         case .boolean: out.boolean(boolean ?? false)
         case .number:
-            if let integer { out.integer(integer) } else if document.tag(place) == UInt8(ascii: "u") {
+            if let integer {
+                out.integer(integer)
+            } else if document.tag(place) == UInt8(ascii: "u") {
                 out.raw(String(document.tape[place + 1]).utf8)
             } else {
                 out.double(double ?? .nan)

@@ -14,7 +14,9 @@ final class Expression: @unchecked Sendable {  // SAFETY: set once; RE2 matches 
             bytes.withMemoryRebound(to: CChar.self) { cre2shim_compile($0.baseAddress, $0.count, &why, why.count) }
         }
         guard let made else {
-            throw MatcherError("not a regular expression: \(String(decoding: why.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))")
+            throw MatcherError(
+                "not a regular expression: \(String(decoding: why.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))"
+            )
         }
         compiled = made
     }
@@ -80,7 +82,8 @@ struct Matchers: Sendable {
             found.append(try Self.matcher(&rest))
             guard let next = rest.first else { break }
             guard next == "," else {
-                throw MatcherError("expected a comma or the end before \(String(String.UnicodeScalarView(rest.prefix(20))))")
+                throw MatcherError(
+                    "expected a comma or the end before \(String(String.UnicodeScalarView(rest.prefix(20))))")
             }
             rest = Self.trimmed(rest.dropFirst())
         }
@@ -91,13 +94,17 @@ struct Matchers: Sendable {
 
     private static func trimmed(_ text: Scalars) -> Scalars {
         let head = text.drop { $0.properties.isWhitespace }
-        return head.prefix((head.lastIndex { !$0.properties.isWhitespace } ?? head.startIndex - 1) - head.startIndex + 1)
+        return head.prefix(
+            (head.lastIndex { !$0.properties.isWhitespace } ?? head.startIndex - 1) - head.startIndex + 1)
     }
 
     private static func matcher(_ rest: inout Scalars) throws(MatcherError) -> Matcher {
-        let name = rest.prefix { $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || $0 == "_" || $0 == ":") }
+        let name = rest.prefix {
+            $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || $0 == "_" || $0 == ":")
+        }
         guard let first = name.first, !("0"..."9").contains(first) else {
-            throw MatcherError("expected a label name, which is made of letters, digits, _ and :, and starts with no digit")
+            throw MatcherError(
+                "expected a label name, which is made of letters, digits, _ and :, and starts with no digit")
         }
         let label = String(String.UnicodeScalarView(name))
         rest = rest.dropFirst(name.count).drop { $0.properties.isWhitespace }

@@ -43,7 +43,8 @@ public struct Persist: GatePolicy {
         switch node.content {
         case .scalar("fsync", _): return .fsync
         case .map(let entries) where entries.count == 1 && entries[0].key == "unverified":
-            guard case .scalar(let reason, _) = entries[0].value.content, !reason.isEmpty, reason.utf8.count <= 200 else {
+            guard case .scalar(let reason, _) = entries[0].value.content, !reason.isEmpty, reason.utf8.count <= 200
+            else {
                 throw ConfigError(
                     path: "\(path).unverified", mark: entries[0].value.mark,
                     "say why the store is durable, in 1 to 200 bytes: {unverified: \"managed service, AOF is on\"}")

@@ -86,7 +86,8 @@ struct EmbeddedDirectory: Sendable {
             let holder = FileLock.read(path + "/lock").map { "process \($0)" } ?? "another process"
             throw EmbeddedRedisError(
                 .locked,
-                "the directory \(path) is in use by \(holder) (another Portcullis host); stop it or use another directory")
+                "the directory \(path) is in use by \(holder) (another Portcullis host); stop it or use another directory"
+            )
         }
         lock.write(String(getpid()))
         return lock

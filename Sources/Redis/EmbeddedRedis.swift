@@ -49,7 +49,9 @@ public final class EmbeddedRedis: Sendable {
     public func start() async throws(EmbeddedRedisError) {
         try directory.make()
         let lock = try directory.lockHost()
-        held.withLockedValue { $0.lock = lock; $0.isStopping = false }
+        held.withLockedValue {
+            $0.lock = lock; $0.isStopping = false
+        }
         do throws(EmbeddedRedisError) {
             try await launch()
         } catch {
@@ -137,7 +139,8 @@ public final class EmbeddedRedis: Sendable {
             guard !isStopping else { return }
             if let process, !process.isAlive {
                 throw EmbeddedRedisError(
-                    .failed, "redis-server \(process.reap()) at its start in \(directory.path): \(directory.lastWords())")
+                    .failed,
+                    "redis-server \(process.reap()) at its start in \(directory.path): \(directory.lastWords())")
             }
             guard ContinuousClock.now < deadline, await pause() else { throw unresponsive }
         }
@@ -193,7 +196,8 @@ public final class EmbeddedRedis: Sendable {
             pid = try await EmbeddedSettings.processID(of: connection)
             faults = try await EmbeddedSettings.faults(of: connection, directory)
         } catch {
-            throw EmbeddedRedisError(.settings, "the redis-server at \(directory.socket) does not tell its settings: \(error)")
+            throw EmbeddedRedisError(
+                .settings, "the redis-server at \(directory.socket) does not tell its settings: \(error)")
         }
         guard let pid, let process = ServerProcess(adopting: pid) else {
             throw EmbeddedRedisError(.settings, "the redis-server at \(directory.socket) is no process of this machine")

@@ -22,7 +22,9 @@ enum EmbeddedSettings {
     }
 
     /// What is wrong with a server that is already there, in words.
-    static func faults(of connection: RedisConnection, _ directory: EmbeddedDirectory) async throws(RedisError) -> [String] {
+    static func faults(of connection: RedisConnection, _ directory: EmbeddedDirectory) async throws(RedisError)
+        -> [String]
+    {
         let required = required(directory)
         let replies = try await connection.send(required.map { RedisCommand("CONFIG", "GET", $0.name) })
         var faults: [String] = []

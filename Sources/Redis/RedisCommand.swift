@@ -65,7 +65,9 @@ public struct RedisCommand: Sendable {
 
     public mutating func add(_ text: String) {
         var text = text
-        text.withUTF8 { begin($0.count); encoded.writeBytes(UnsafeRawBufferPointer($0)) }
+        text.withUTF8 {
+            begin($0.count); encoded.writeBytes(UnsafeRawBufferPointer($0))
+        }
         end()
     }
 

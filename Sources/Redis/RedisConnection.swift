@@ -125,7 +125,9 @@ extension RedisError {
     fileprivate init(connecting error: any Error, to address: RedisEndpoint.Address) {
         if let error = error as? ChannelError, case .connectTimeout = error {
             self.init(.timedOut, "connecting to \(address) took too long")
-        } else if let error = error as? NIOConnectionError, error.connectionErrors.contains(where: { $0.error.isTimeout }) {
+        } else if let error = error as? NIOConnectionError,
+            error.connectionErrors.contains(where: { $0.error.isTimeout })
+        {
             self.init(.timedOut, "connecting to \(address) took too long")
         } else {
             self.init(.refused, "can't connect to \(address): \(error)")

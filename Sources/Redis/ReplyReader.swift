@@ -114,20 +114,21 @@ extension ReplyReader {
     }
 
     private static let createString:
-        @convention(c) (UnsafePointer<redisReadTask>?, UnsafeMutablePointer<CChar>?, Int) -> UnsafeMutableRawPointer? = {
-            task, text, length in
-            let bytes = UnsafeRawBufferPointer(start: text, count: length)
-            let value: RedisValue =
-                switch task?.pointee.type {
-                case REDIS_REPLY_ERROR: .error(RedisServerError(text: String(decoding: bytes, as: UTF8.self)))
-                case REDIS_REPLY_STATUS: .status(String(decoding: bytes, as: UTF8.self))
-                default: .bytes(Array(bytes))
-                }
-            return ReplyReader.place(value, task)
-        }
+        @convention(c) (UnsafePointer<redisReadTask>?, UnsafeMutablePointer<CChar>?, Int) -> UnsafeMutableRawPointer? =
+            {
+                task, text, length in
+                let bytes = UnsafeRawBufferPointer(start: text, count: length)
+                let value: RedisValue =
+                    switch task?.pointee.type {
+                    case REDIS_REPLY_ERROR: .error(RedisServerError(text: String(decoding: bytes, as: UTF8.self)))
+                    case REDIS_REPLY_STATUS: .status(String(decoding: bytes, as: UTF8.self))
+                    default: .bytes(Array(bytes))
+                    }
+                return ReplyReader.place(value, task)
+            }
 
-    private static let createArray:
-        @convention(c) (UnsafePointer<redisReadTask>?, Int32) -> UnsafeMutableRawPointer? = { task, count in
+    private static let createArray: @convention(c) (UnsafePointer<redisReadTask>?, Int32) -> UnsafeMutableRawPointer? =
+        { task, count in
             let node = Node(expecting: Int(count))
             guard let parent = ReplyReader.parent(task) else { return Unmanaged.passRetained(node).toOpaque() }
             parent.append(.node(node))

@@ -93,7 +93,8 @@ struct LineFile {
         guard opened >= 0 else { throw failure("open") }
         descriptor = opened
         guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
-            throw SinkError(.refused, "\(path) belongs to another host: give each host a file of its own", retryable: true)
+            throw SinkError(
+                .refused, "\(path) belongs to another host: give each host a file of its own", retryable: true)
         }
         try cutTornLine()
         try syncDirectory()

@@ -54,7 +54,8 @@ struct LineHistory {
     private static func ids(in path: String, _ body: (String) -> Void) throws(SinkError) {
         guard let stream = fopen(path, "re") else {
             guard errno == ENOENT else {
-                throw SinkError(.unreachable, "can't read \(path): \(String(cString: strerror(errno)))", retryable: true)
+                throw SinkError(
+                    .unreachable, "can't read \(path): \(String(cString: strerror(errno)))", retryable: true)
             }
             return
         }

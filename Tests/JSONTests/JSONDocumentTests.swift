@@ -41,15 +41,22 @@ import Testing
         for length in 0..<bytes.count {
             let error = fault(Array(bytes[..<length]))
             #expect(error?.code == .malformed, "cut at \(length)")
-            if let offset = error?.offset { #expect(offset <= length, "cut at \(length)") } else { Issue.record("no offset at \(length)") }
+            if let offset = error?.offset {
+                #expect(offset <= length, "cut at \(length)")
+            } else {
+                Issue.record("no offset at \(length)")
+            }
         }
     }
 
     @Test(
         arguments: [
-            ("", 0), ("  ", 2), ("{", 1), ("[1,]", 3), ("{\"a\":1,}", 7), ("{\"a\" 1}", 5), ("{a:1}", 1), ("[1 2]", 3), ("nul", 3),
-            ("nulx", 3), ("01", 1), ("-", 1), ("1.", 2), ("1e", 2), ("\"a", 2), ("\"\u{1}\"", 1), (#""\x""#, 2), (#""\u12G4""#, 5),
-            (#""\ud800""#, 1), (#""a\udc00""#, 2), ("[1]x", 3), ("{\"a\":1}}", 7), ("[}", 1), ("'a'", 0), ("[\"a\", tru]", 9),
+            ("", 0), ("  ", 2), ("{", 1), ("[1,]", 3), ("{\"a\":1,}", 7), ("{\"a\" 1}", 5), ("{a:1}", 1), ("[1 2]", 3),
+            ("nul", 3),
+            ("nulx", 3), ("01", 1), ("-", 1), ("1.", 2), ("1e", 2), ("\"a", 2), ("\"\u{1}\"", 1), (#""\x""#, 2),
+            (#""\u12G4""#, 5),
+            (#""\ud800""#, 1), (#""a\udc00""#, 2), ("[1]x", 3), ("{\"a\":1}}", 7), ("[}", 1), ("'a'", 0),
+            ("[\"a\", tru]", 9),
         ])
     func theOffsetIsThatOfTheFirstByteThatCannotBe(text: String, offset: Int) {
         #expect(fault(Array(text.utf8))?.offset == offset, "\(text)")

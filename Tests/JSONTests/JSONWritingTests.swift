@@ -40,7 +40,9 @@ import Testing
 
     @Test func aTreeIsWrittenSortedAndStrict() throws {
         let tree: JSONTree = ["b": [1, true, .null, .number(0.5)], "a": "é\"", "big": .integer(.max)]
-        #expect(try String(decoding: tree.text(), as: UTF8.self) == #"{"a":"é\"","b":[1,true,null,0.5],"big":9223372036854775807}"#)
+        #expect(
+            try String(decoding: tree.text(), as: UTF8.self)
+                == #"{"a":"é\"","b":[1,true,null,0.5],"big":9223372036854775807}"#)
         #expect(throws: JSONError.self) { try JSONTree.number(.nan).text() }
     }
 }

@@ -20,7 +20,9 @@ import Testing
         try await withThrowingTaskGroup(of: Bool.self) { tasks in
             for number in 0..<500 {
                 tasks.addTask {
-                    let words = (0...(number % 5)).map { "\(number)-\($0)-" + String(repeating: "x", count: number * 20) }
+                    let words = (0...(number % 5)).map {
+                        "\(number)-\($0)-" + String(repeating: "x", count: number * 20)
+                    }
                     let replies = try await connection.send(words.map { RedisCommand("ECHO", $0) })
                     return replies.map(\.string) == words
                 }
@@ -84,7 +86,9 @@ import Testing
 
     @Test func noServerIsRefused() async throws {
         let scratch = Scratch()
-        let nowhere = [RedisEndpoint(.unix(path: scratch.path + "/r")), RedisEndpoint(.tcp(host: "127.0.0.1", port: 1))]
+        let nowhere = [
+            RedisEndpoint(.unix(path: scratch.path + "/r")), RedisEndpoint(.tcp(host: "127.0.0.1", port: 1)),
+        ]
         for endpoint in nowhere {
             #expect(await code { _ = try await RedisConnection.connect(to: endpoint, on: loops.next()) } == .refused)
         }
@@ -168,7 +172,9 @@ import Testing
         let server = try await TestServer()
         let connection = try await server.connect()
         server.process.send(SIGSTOP)
-        let first = await code { _ = try await connection.send(RedisCommand("ECHO", "old"), timeout: .milliseconds(50)) }
+        let first = await code {
+            _ = try await connection.send(RedisCommand("ECHO", "old"), timeout: .milliseconds(50))
+        }
         #expect(first == .timedOut)
         server.process.send(SIGCONT)
         #expect(await code { _ = try await connection.send(RedisCommand("ECHO", "new")) } == .timedOut)

@@ -8,7 +8,8 @@ import Testing
 
 /// Remembers what the store said of itself.
 final class Witness: RedisObserver {
-    private let heard = NIOLockedValueBox<(opened: Int, shut: [RedisError.Code], failed: [RedisError.Code])>((0, [], []))
+    private let heard = NIOLockedValueBox<(opened: Int, shut: [RedisError.Code], failed: [RedisError.Code])>(
+        (0, [], []))
 
     func storeOpened() { heard.withLockedValue { $0.opened += 1 } }
     func storeShut(_ reason: RedisError) { heard.withLockedValue { $0.shut.append(reason.code) } }

@@ -27,7 +27,9 @@ import Testing
         #expect(try read(Self.sample, chunk: chunk) == Self.values)
     }
 
-    @Test(arguments: ["HTTP/1.1 200 OK\r\n", "$x\r\n", "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", ":1x\r\n"])
+    @Test(arguments: [
+        "HTTP/1.1 200 OK\r\n", "$x\r\n", "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", ":1x\r\n",
+    ])
     func bytesThatAreNoReplyAreGarbage(text: String) throws {
         let error = #expect(throws: RedisError.self) { try read(text, chunk: 1000) }
         #expect(error?.code == .garbage)
@@ -99,7 +101,10 @@ import Testing
             "ERR Error running script (call to f_12): @user_script:1: @user_script: 1: -READONLY You can't write",
             .readOnly
         ),
-        ("ERR Error running script (call to f_12): @user_script:1: @user_script: 1: -OOM command not allowed", .outOfMemory),
+        (
+            "ERR Error running script (call to f_12): @user_script:1: @user_script: 1: -OOM command not allowed",
+            .outOfMemory
+        ),
         ("ERR user_script:1: MISCONF Errors writing script: 12, on @user_script:1.", .misconfigured),
         ("ERR user_script:3: attempt to index a nil value script: 12, on @user_script:3.", .serverError),
     ])

@@ -20,7 +20,9 @@ struct AdminClient: Sendable {
         // A host that listens on every address is asked on this machine.
         address = ["0.0.0.0", "::"].contains(admin.host) ? .init(host: "127.0.0.1", port: admin.port) : admin
         do throws(SecretFile.Unreadable) {
-            token = try configuration.server.adminTokenFile.map { path throws(SecretFile.Unreadable) in try SecretFile(path: path).read() }
+            token = try configuration.server.adminTokenFile.map { path throws(SecretFile.Unreadable) in
+                try SecretFile(path: path).read()
+            }
         } catch {
             throw .usage(error.description)
         }
@@ -39,7 +41,8 @@ struct AdminClient: Sendable {
         let promise = group.next().makePromise(of: Answer.self)
         let channel: any Channel
         do {
-            channel = try await ClientBootstrap(group: group).connectTimeout(.seconds(3)).channelInitializer { channel in
+            channel = try await ClientBootstrap(group: group).connectTimeout(.seconds(3)).channelInitializer {
+                channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHTTPClientHandlers()
                     try channel.pipeline.syncOperations.addHandler(Collector(promise))

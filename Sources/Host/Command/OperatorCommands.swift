@@ -36,17 +36,23 @@ struct StatusCommand: AskingCommand {
         try show(try await client().document(.GET, "/api/v1/status")) { status in
             let store = status["store"]
             Output.line("version       \(text(status["version"])), up \(text(status["uptime_seconds"])) s")
-            Output.line("store         \(text(store?["state"]))" + (store?["reason"]?.string.map { " (\($0))" } ?? "") + ", \(text(store?["where"]))")
+            Output.line(
+                "store         \(text(store?["state"]))" + (store?["reason"]?.string.map { " (\($0))" } ?? "")
+                    + ", \(text(store?["where"]))")
             guard status["queues"] != nil else { return }
             for queue in items(status["queues"]) {
-                Output.line("queue         \(text(queue["sink"])): \(text(queue["depth"])) waiting, the oldest for \(text(queue["oldest_age_seconds"])) s")
+                Output.line(
+                    "queue         \(text(queue["sink"])): \(text(queue["depth"])) waiting, the oldest for \(text(queue["oldest_age_seconds"])) s"
+                )
             }
             Output.line("storms open   \(text(status["storms_open"]))")
             let dead = items(status["dead_letters"])
             if dead.isEmpty { Output.line("dead letters  none") }
             for origin in dead { Output.line("dead letters  \(text(origin["origin"])): \(text(origin["count"]))") }
             let counters = status["counters"]
-            Output.line("ended         \(text(counters?["expired"])) expired, \(text(counters?["forgotten"])) forgotten; \(text(counters?["missed_firing"])) whose firing was never seen")
+            Output.line(
+                "ended         \(text(counters?["expired"])) expired, \(text(counters?["forgotten"])) forgotten; \(text(counters?["missed_firing"])) whose firing was never seen"
+            )
         }
     }
 }
@@ -69,7 +75,8 @@ struct StormsCommand: AskingCommand {
                 storms.map { storm in
                     let group = storm["group"]?.object?.map { "\($0.key)=\($0.value.string ?? "")" } ?? []
                     return [
-                        text(storm["id"]), text(storm["state"]), text(storm["members"]), text(storm["firing"]), text(storm["opened"]),
+                        text(storm["id"]), text(storm["state"]), text(storm["members"]), text(storm["firing"]),
+                        text(storm["opened"]),
                         group.joined(separator: " "),
                     ]
                 })
@@ -79,7 +86,8 @@ struct StormsCommand: AskingCommand {
                 ["STATE", "NAME", "TARGET", "FINGERPRINT"],
                 items(document["listed"]).map { member in
                     let target = member["target"]
-                    let name = [target?["namespace"]?.string, target?["name"]?.string].compactMap(\.self).joined(separator: "/")
+                    let name = [target?["namespace"]?.string, target?["name"]?.string].compactMap(\.self).joined(
+                        separator: "/")
                     return [
                         member["firing"]?.boolean == true ? "firing" : "resolved", text(member["name"]), name,
                         text(member["fingerprint"]),
@@ -96,19 +104,23 @@ struct DeadLettersCommand: AsyncParsableCommand {
 
     struct List: AskingCommand {
         static let configuration = CommandConfiguration(abstract: "Lists dead letters, the newest first.")
-        @Option(name: .long, help: ArgumentHelp("adapter/<id> or sink/<name>.", valueName: "origin")) var origin: String?
+        @Option(name: .long, help: ArgumentHelp("adapter/<id> or sink/<name>.", valueName: "origin")) var origin:
+            String?
         @Option(name: .long, help: ArgumentHelp("Dead letters at most.", valueName: "count")) var limit = 100
         @OptionGroup var options: ConfigOption
         @OptionGroup var format: OutputOption
 
         func run() async throws {
-            let path = "/api/v1/dead-letters?limit=\(limit)" + (origin.map { "&origin=\(AdminClient.encoded($0))" } ?? "")
+            let path =
+                "/api/v1/dead-letters?limit=\(limit)" + (origin.map { "&origin=\(AdminClient.encoded($0))" } ?? "")
             try show(try await client().document(.GET, path)) { document in
                 let letters = items(document["dead_letters"])
                 if letters.isEmpty { return Output.line("no dead letters") }
                 Output.table(
                     ["ID", "ORIGIN", "COUNT", "LAST", "REASON"],
-                    letters.map { [text($0["id"]), text($0["origin"]), text($0["count"]), text($0["last"]), text($0["reason"])] })
+                    letters.map {
+                        [text($0["id"]), text($0["origin"]), text($0["count"]), text($0["last"]), text($0["reason"])]
+                    })
                 let total = document["total"]?.integer ?? 0
                 if total > letters.count { Output.line("\(letters.count) of \(total); --limit shows more") }
             }
@@ -135,9 +147,12 @@ struct DeadLettersCommand: AsyncParsableCommand {
     struct Replay: AskingCommand {
         static let configuration = CommandConfiguration(
             abstract: "Sends a dead letter on its road again, or all of one origin.",
-            discussion: "An item of an adapter goes through the intake; a delivery goes back into its sink's queue. What is taken is dropped here.")
+            discussion:
+                "An item of an adapter goes through the intake; a delivery goes back into its sink's queue. What is taken is dropped here."
+        )
         @Argument(help: "The dead letter's id.") var id: String?
-        @Option(name: .long, help: ArgumentHelp("adapter/<id> or sink/<name>: all of them.", valueName: "origin")) var origin: String?
+        @Option(name: .long, help: ArgumentHelp("adapter/<id> or sink/<name>: all of them.", valueName: "origin"))
+        var origin: String?
         @OptionGroup var options: ConfigOption
         @OptionGroup var format: OutputOption
 
@@ -147,10 +162,12 @@ struct DeadLettersCommand: AsyncParsableCommand {
 
         func run() async throws {
             if let id {
-                let answer = try await client().document(.POST, "/api/v1/dead-letters/\(AdminClient.encoded(id))/replay")
+                let answer = try await client().document(
+                    .POST, "/api/v1/dead-letters/\(AdminClient.encoded(id))/replay")
                 return try show(answer) { _ in Output.line("replayed") }
             }
-            let answer = try await client().document(.POST, "/api/v1/dead-letters/replay?origin=\(AdminClient.encoded(origin ?? ""))")
+            let answer = try await client().document(
+                .POST, "/api/v1/dead-letters/replay?origin=\(AdminClient.encoded(origin ?? ""))")
             try show(answer) { document in
                 Output.line("\(text(document["replayed"])) replayed, \(text(document["failed"])) not taken")
                 for reason in items(document["reasons"]) { Output.line("    \(text(reason))") }
@@ -162,7 +179,8 @@ struct DeadLettersCommand: AsyncParsableCommand {
     struct Drop: AskingCommand {
         static let configuration = CommandConfiguration(abstract: "Drops a dead letter for good, or all of one origin.")
         @Argument(help: "The dead letter's id.") var id: String?
-        @Option(name: .long, help: ArgumentHelp("adapter/<id> or sink/<name>: all of them.", valueName: "origin")) var origin: String?
+        @Option(name: .long, help: ArgumentHelp("adapter/<id> or sink/<name>: all of them.", valueName: "origin"))
+        var origin: String?
         @OptionGroup var options: ConfigOption
         @OptionGroup var format: OutputOption
 
@@ -181,16 +199,21 @@ struct DeadLettersCommand: AsyncParsableCommand {
 
 struct SendCommand: AskingCommand {
     static let configuration = CommandConfiguration(
-        commandName: "send", abstract: "Sends a marked test signal through a running host and waits until every sink has it.")
+        commandName: "send",
+        abstract: "Sends a marked test signal through a running host and waits until every sink has it.")
     @Option(name: .long, help: ArgumentHelp("How long to wait.", valueName: "duration")) var timeout = "30s"
     @OptionGroup var options: ConfigOption
     @OptionGroup var format: OutputOption
 
     func run() async throws {
-        guard let limit = ConfigReader.duration(timeout) else { throw Failure.usage("--timeout: expected a duration such as 30s") }
+        guard let limit = ConfigReader.duration(timeout) else {
+            throw Failure.usage("--timeout: expected a duration such as 30s")
+        }
         let client = try client()
         let sent = try await client.document(.POST, "/api/v1/send")
-        guard let fingerprint = sent.document?["fingerprint"]?.string else { throw Failure.failed("the host's answer names no signal") }
+        guard let fingerprint = sent.document?["fingerprint"]?.string else {
+            throw Failure.failed("the host's answer names no signal")
+        }
         let verdict = text(sent.document?["verdict"])
         if format.output == .text { Output.line("\(verdict)  \(fingerprint)") }
         guard ["accepted", "aggregated"].contains(verdict) else {
@@ -202,11 +225,14 @@ struct SendCommand: AskingCommand {
             let sinks = items(answer.document?["sinks"])
             let states = sinks.map { text($0["state"]) }
             if states.contains("dead-lettered") || !states.contains("queued") || ContinuousClock.now > deadline {
-                try show(answer) { _ in for sink in sinks { Output.line("\(text(sink["name"]))  \(text(sink["state"]))") } }
+                try show(answer) { _ in
+                    for sink in sinks { Output.line("\(text(sink["name"]))  \(text(sink["state"]))") }
+                }
                 if states.allSatisfy({ $0 == "delivered" }) { return }
                 throw Failure.failed(
                     states.contains("dead-lettered")
-                        ? "a sink would not take it: see `portcullis dead-letters list`" : "not delivered within \(timeout)")
+                        ? "a sink would not take it: see `portcullis dead-letters list`"
+                        : "not delivered within \(timeout)")
             }
             try await Task.sleep(for: .milliseconds(100))
         }

@@ -115,7 +115,8 @@ struct ConfigOption: ParsableArguments {
     func reading() throws(Failure) -> ConfigurationReading {
         let text = try InputFile.text(config, most: 1 << 20)
         return HostConfiguration.read(
-            text, file: config, plugins: PortcullisHost.plugins, services: Services(log: { _, _ in }, failPoint: FailPoint.hit(named:)))
+            text, file: config, plugins: PortcullisHost.plugins,
+            services: Services(log: { _, _ in }, failPoint: FailPoint.hit(named:)))
     }
 
     /// - Throws: `Failure` 2 with every error of the file.

@@ -25,7 +25,8 @@ struct QueuesCommand: AsyncParsableCommand {
         let gate = Gate(configuration, log: log)
         let scripts = DeliveryScripts(configuration)
         try await StoreSession.with(
-            configuration, gate: gate, scripts: gate.scripts + scripts.all, observer: StoreObserver(metrics: HostMetrics()),
+            configuration, gate: gate, scripts: gate.scripts + scripts.all,
+            observer: StoreObserver(metrics: HostMetrics()),
             log: log
         ) { session in
             if let reason = await session.firstWord(within: configuration.state.timeout * 3) {

@@ -67,7 +67,9 @@ struct CheckCommand: ParsableCommand {
         case .json:
             var out = JSONWriter()
             out.beginObject()
-            for (name, list) in [("errors", reading.errors), ("warnings", reading.warnings + (reading.configuration?.warnings ?? []))] {
+            for (name, list) in [
+                ("errors", reading.errors), ("warnings", reading.warnings + (reading.configuration?.warnings ?? [])),
+            ] {
                 out.key(name)
                 out.beginArray()
                 for item in list {
@@ -91,7 +93,8 @@ struct CheckCommand: ParsableCommand {
         }
         if !reading.errors.isEmpty {
             let count = reading.errors.count
-            throw Failure.usage(format.output == .json ? "" : "\(options.config) has \(count) error\(count == 1 ? "" : "s")")
+            throw Failure.usage(
+                format.output == .json ? "" : "\(options.config) has \(count) error\(count == 1 ? "" : "s")")
         }
     }
 }
@@ -109,7 +112,8 @@ struct PluginsCommand: ParsableCommand {
                 Output.line("\(plugin.kind) \(plugin.id)" + (plugin.failure.map { "  (\($0))" } ?? ""))
                 for key in plugin.keys {
                     let fallback = key.fallback.map { "default \($0)" } ?? "required"
-                    Output.line("    \(key.path): \(key.kind), \(fallback)" + (key.bounds.isEmpty ? "" : ", \(key.bounds)"))
+                    Output.line(
+                        "    \(key.path): \(key.kind), \(fallback)" + (key.bounds.isEmpty ? "" : ", \(key.bounds)"))
                 }
             }
             return

@@ -4,7 +4,8 @@ import SignalKit
 
 struct TryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "try", abstract: "Shows what an adapter makes of a payload, and what each policy in the host says.",
+        commandName: "try",
+        abstract: "Shows what an adapter makes of a payload, and what each policy in the host says.",
         discussion: """
             Touches nothing: no store, no sink, no network. The adapter's keys and the policies come from the configuration; \
             without --config the adapter has its defaults, and no policy is asked.
@@ -15,7 +16,8 @@ struct TryCommand: AsyncParsableCommand {
     @Argument(help: "The adapter's id.") var adapter: String
     @Argument(help: "A file with the payload, or - for standard input.") var file: String
     @Option(name: .long, help: ArgumentHelp("The configuration file.", valueName: "file")) var config: String?
-    @Option(name: .long, help: ArgumentHelp("The route, when the adapter has several.", valueName: "path")) var path: String?
+    @Option(name: .long, help: ArgumentHelp("The route, when the adapter has several.", valueName: "path")) var path:
+        String?
     @OptionGroup var format: OutputOption
 
     func run() async throws {
@@ -46,7 +48,9 @@ struct TryCommand: AsyncParsableCommand {
         let plugins = PortcullisHost.plugins
         guard let type = plugins.adapters.first(where: { $0.id.description == adapter }) else {
             let known = plugins.adapters.map { $0.id.description }
-            let hint = nearest(adapter, among: known).map { "did you mean \($0)?" } ?? "this build has \(known.joined(separator: ", "))"
+            let hint =
+                nearest(adapter, among: known).map { "did you mean \($0)?" }
+                ?? "this build has \(known.joined(separator: ", "))"
             throw Failure.usage("no adapter is called \(adapter); \(hint)")
         }
         guard let config else {

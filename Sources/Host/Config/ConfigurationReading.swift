@@ -90,7 +90,8 @@ struct Sections {
             }
         }
         return HostConfiguration(
-            server: server, state: state, routes: routes, policies: chain.inProcess, gatePolicies: chain.gate, sinks: entries,
+            server: server, state: state, routes: routes, policies: chain.inProcess, gatePolicies: chain.gate,
+            sinks: entries,
             warnings: warnings)
     }
 
@@ -126,16 +127,22 @@ struct Sections {
             errors.append(ConfigError(path: key, mark: node.mark, "expected a list, found \(node.described)"))
             return []
         }
-        if required && list.isEmpty { errors.append(ConfigError(path: key, mark: node.mark, "\(key) is empty: name at least one")) }
+        if required && list.isEmpty {
+            errors.append(ConfigError(path: key, mark: node.mark, "\(key) is empty: name at least one"))
+        }
         var found: [Item] = []
         for (place, item) in list.enumerated() {
             let path = "\(key)[\(place)]"
             guard case .map(let entries) = item.content else {
-                errors.append(ConfigError(path: path, mark: item.mark, "expected a mapping such as {use: …}, found \(item.described)"))
+                errors.append(
+                    ConfigError(
+                        path: path, mark: item.mark, "expected a mapping such as {use: …}, found \(item.described)"))
                 continue
             }
-            guard let use = entries.first(where: { $0.key == "use" }), case .scalar(let name, _) = use.value.content else {
-                errors.append(ConfigError(path: "\(path).use", mark: item.mark, "use is required: the name of a plugin"))
+            guard let use = entries.first(where: { $0.key == "use" }), case .scalar(let name, _) = use.value.content
+            else {
+                errors.append(
+                    ConfigError(path: "\(path).use", mark: item.mark, "use is required: the name of a plugin"))
                 continue
             }
             found.append(Item(use: name, useMark: use.value.mark, node: item, path: path))
@@ -148,7 +155,8 @@ struct Sections {
         let hint =
             nearest(item.use, among: names).map { "; did you mean \($0)?" }
             ?? (names.isEmpty ? "; this build has none" : "; this build has \(names.sorted().joined(separator: ", "))")
-        errors.append(ConfigError(path: "\(item.path).use", mark: item.useMark, "no \(kind) is called \(item.use)\(hint)"))
+        errors.append(
+            ConfigError(path: "\(item.path).use", mark: item.useMark, "no \(kind) is called \(item.use)\(hint)"))
     }
 
     /// Reads one item's own keys and its plugin's. Nil when either can't be read.
@@ -185,18 +193,23 @@ struct Sections {
             guard let read else { continue }
             if let other = taken[read.own.path] {
                 errors.append(
-                    ConfigError(path: "\(item.path).path", mark: item.node.mark, "\(read.own.path) is the path of \(other) already"))
+                    ConfigError(
+                        path: "\(item.path).path", mark: item.node.mark,
+                        "\(read.own.path) is the path of \(other) already"))
             }
             taken[read.own.path] = item.path
             routes.append(
-                .init(adapter: type.id, path: read.own.path, authentication: read.own.authentication, plugin: read.made))
+                .init(adapter: type.id, path: read.own.path, authentication: read.own.authentication, plugin: read.made)
+            )
         }
         return routes
     }
 
     // MARK: Policies
 
-    private mutating func chain(_ items: [Item]) -> (inProcess: [HostConfiguration.InProcessPolicy], gate: [any GatePolicy]) {
+    private mutating func chain(_ items: [Item]) -> (
+        inProcess: [HostConfiguration.InProcessPolicy], gate: [any GatePolicy]
+    ) {
         var inProcess: [HostConfiguration.InProcessPolicy] = []
         var gate: [(item: Item, policy: any GatePolicy)] = []
         var firstGate: Item?
@@ -207,7 +220,8 @@ struct Sections {
                     errors.append(
                         ConfigError(
                             path: item.path, mark: item.useMark,
-                            "\(item.use) decides in the host, before the gate: move it above \(firstGate.use) (\(firstGate.path))"))
+                            "\(item.use) decides in the host, before the gate: move it above \(firstGate.use) (\(firstGate.path))"
+                        ))
                 }
                 let read = plugin(item, { reader throws(ConfigError) in try PolicySection.mode(&reader, type) }) {
                     reader, services throws(ConfigError) -> any Policy in try type.init(&reader, services)
@@ -216,7 +230,9 @@ struct Sections {
             } else if let type = plugins.gatePolicies.first(where: { $0.id.description == item.use }) {
                 if firstGate == nil { firstGate = item }
                 if gateNames.contains(item.use) {
-                    errors.append(ConfigError(path: item.path, mark: item.useMark, "\(item.use) is here twice: the gate takes it once"))
+                    errors.append(
+                        ConfigError(
+                            path: item.path, mark: item.useMark, "\(item.use) is here twice: the gate takes it once"))
                 }
                 gateNames.append(item.use)
                 let read = plugin(item, { reader throws(ConfigError) in try PolicySection.gate(&reader, item.use) }) {
@@ -249,7 +265,9 @@ struct Sections {
             guard let read else { continue }
             if !names.insert(read.own.name).inserted {
                 errors.append(
-                    ConfigError(path: "\(item.path).name", mark: item.node.mark, "\(read.own.name) is the name of another sink already: a queue belongs to one"))
+                    ConfigError(
+                        path: "\(item.path).name", mark: item.node.mark,
+                        "\(read.own.name) is the name of another sink already: a queue belongs to one"))
             }
             entries.append(.init(name: read.own.name, use: type.id, whenFull: read.own.whenFull, plugin: read.made))
         }

@@ -37,7 +37,8 @@ enum RouteSection {
         switch node.content {
         case .scalar("none", _): return .none
         case .scalar(let word, _):
-            throw ConfigError(path: path, mark: node.mark, word == "mtls" ? "mtls is not in this version; \(expected)" : expected)
+            throw ConfigError(
+                path: path, mark: node.mark, word == "mtls" ? "mtls is not in this version; \(expected)" : expected)
         case .map(let entries) where entries.count == 1:
             var inner = ConfigReader(entries[0].value, path: "\(path).\(entries[0].key)")
             let found: HostConfiguration.Authentication
@@ -72,7 +73,8 @@ enum PolicySection {
         case (.closed, _): return .closed
         case (.open, .open): return type.failureMode
         case (.open, .closed):
-            reader.report("on_error", "\(type.id) fails closed, and configuration may tighten, never loosen: leave it out")
+            reader.report(
+                "on_error", "\(type.id) fails closed, and configuration may tighten, never loosen: leave it out")
             return .closed
         }
     }
@@ -93,7 +95,8 @@ enum PolicySection {
                 errors.append(
                     ConfigError(
                         path: persist.path, mark: persist.useMark,
-                        "persist queues what all others let pass: move it below \(last.use) (\(last.path)), to the end"))
+                        "persist queues what all others let pass: move it below \(last.use) (\(last.path)), to the end")
+                )
             }
         } else {
             errors.append(
@@ -102,11 +105,13 @@ enum PolicySection {
                     "persist is required, as the last policy: without it nothing is ever delivered"))
         }
         if let deduplicate = item("deduplicate") {
-            if let first = gate.first, first != "deduplicate", first != "?", first != "persist", let other = item(first) {
+            if let first = gate.first, first != "deduplicate", first != "?", first != "persist", let other = item(first)
+            {
                 errors.append(
                     ConfigError(
                         path: deduplicate.path, mark: deduplicate.useMark,
-                        "deduplicate makes the record that the other gate policies read: move it above \(first) (\(other.path))"))
+                        "deduplicate makes the record that the other gate policies read: move it above \(first) (\(other.path))"
+                    ))
             }
         } else {
             errors.append(

@@ -16,7 +16,9 @@ struct SecretFile: Sendable, Equatable {
     /// - Throws: `Unreadable` when the file can't be read, is empty or too long.
     func read() throws(Unreadable) -> String {
         let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { throw Unreadable(description: "can't open \(path): \(String(cString: strerror(errno)))") }
+        guard file >= 0 else {
+            throw Unreadable(description: "can't open \(path): \(String(cString: strerror(errno)))")
+        }
         defer { close(file) }
         var bytes = [UInt8](repeating: 0, count: Self.longest + 1)
         var filled = 0
@@ -24,7 +26,9 @@ struct SecretFile: Sendable, Equatable {
             // SAFETY: reads at most what is left of `bytes`.
             let count = bytes.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress! + filled, $0.count - filled) }
             if count < 0 && errno == EINTR { continue }
-            guard count >= 0 else { throw Unreadable(description: "can't read \(path): \(String(cString: strerror(errno)))") }
+            guard count >= 0 else {
+                throw Unreadable(description: "can't read \(path): \(String(cString: strerror(errno)))")
+            }
             if count == 0 { break }
             filled += count
         }

@@ -11,10 +11,13 @@ enum ServerSection {
             if reader.has("tls") || reader.isDescribing {
                 try reader.section("tls") { section throws(ConfigError) in
                     if section.has("client_ca") {
-                        section.report("client_ca", "client certificates are not in this version: leave it out, and use bearer or hmac")
+                        section.report(
+                            "client_ca",
+                            "client certificates are not in this version: leave it out, and use bearer or hmac")
                     }
                     _ = try section.optionalText("client_ca")
-                    return HostConfiguration.TLS(certificate: try section.text("certificate"), key: try section.text("key"))
+                    return HostConfiguration.TLS(
+                        certificate: try section.text("certificate"), key: try section.text("key"))
                 }
             } else { nil }
         if let admin, !admin.isLoopback, tokenFile == nil, !reader.isDescribing {
@@ -22,7 +25,8 @@ enum ServerSection {
         }
         if let admin, admin == listen { reader.report("admin", "is the address of listen: give it another port") }
         return HostConfiguration.Server(
-            listen: listen ?? .init(host: "127.0.0.1", port: 8080), admin: admin, adminTokenFile: tokenFile, limits: limits,
+            listen: listen ?? .init(host: "127.0.0.1", port: 8080), admin: admin, adminTokenFile: tokenFile,
+            limits: limits,
             tls: tls)
     }
 
@@ -30,13 +34,16 @@ enum ServerSection {
         var limits = HostConfiguration.Limits()
         limits.body = try reader.bytes("body", default: limits.body, in: (1 << 10)...(1 << 30))
         limits.inFlight = try reader.integer("in_flight", default: limits.inFlight, in: 1...100_000)
-        limits.inFlightBytes = try reader.bytes("in_flight_bytes", default: limits.inFlightBytes, in: (1 << 10)...(1 << 36))
-        limits.deadline = try reader.duration("deadline", default: limits.deadline, in: .milliseconds(100)...(.minutes(5)))
+        limits.inFlightBytes = try reader.bytes(
+            "in_flight_bytes", default: limits.inFlightBytes, in: (1 << 10)...(1 << 36))
+        limits.deadline = try reader.duration(
+            "deadline", default: limits.deadline, in: .milliseconds(100)...(.minutes(5)))
         limits.header = try reader.duration("header", default: limits.header, in: .seconds(1)...(.minutes(1)))
         // Prometheus keeps an idle connection for 5 minutes and does not replay a POST: the host must not close first.
         limits.idle = try reader.duration("idle", default: limits.idle, in: .seconds(301)...(.hours(1)))
         if limits.inFlightBytes < limits.body {
-            reader.report("in_flight_bytes", "is below body: the largest body would never be taken; raise it, or lower body")
+            reader.report(
+                "in_flight_bytes", "is below body: the largest body would never be taken; raise it, or lower body")
         }
         return limits
     }
@@ -58,7 +65,8 @@ enum ServerSection {
 extension HostConfiguration.Address: CustomStringConvertible {
     /// `host:port` or `[v6]:port`; nil for anything else.
     init?(_ text: String) {
-        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (1...65_535).contains(port)
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+            (1...65_535).contains(port)
         else { return nil }
         var host = text[..<colon]
         if host.hasPrefix("[") {

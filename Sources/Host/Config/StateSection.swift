@@ -25,7 +25,9 @@ enum StateSection {
         _ = reader.node("sentinel", bounds: "not in this version")
         let directory: String? =
             if reader.has("embedded") || reader.isDescribing {
-                try reader.section("embedded") { section throws(ConfigError) in try section.text("directory", longest: 4_096) }
+                try reader.section("embedded") { section throws(ConfigError) in
+                    try section.text("directory", longest: 4_096)
+                }
             } else { nil }
         let url = try reader.optionalText("url")
         let username = try reader.optionalText("username")
@@ -48,7 +50,8 @@ enum StateSection {
     private static func parse(
         _ url: String, _ username: String?, _ passwordFile: String?, _ reader: inout ConfigReader
     ) throws(ConfigError) -> HostConfiguration.Store {
-        let fallback = HostConfiguration.Store.tcp(host: "127.0.0.1", port: 6379, database: 0, username: nil, passwordFile: nil)
+        let fallback = HostConfiguration.Store.tcp(
+            host: "127.0.0.1", port: 6379, database: 0, username: nil, passwordFile: nil)
         if url.hasPrefix("rediss://") {
             reader.report("url", "TLS to Redis (rediss://) is not in this version: use redis:// or unix://")
             return fallback
@@ -91,6 +94,7 @@ enum StateSection {
             reader.report("url", "expected redis://host:port/database, such as redis://127.0.0.1:6379/0")
             return fallback
         }
-        return .tcp(host: address.host, port: address.port, database: database, username: user, passwordFile: passwordFile)
+        return .tcp(
+            host: address.host, port: address.port, database: database, username: user, passwordFile: passwordFile)
     }
 }

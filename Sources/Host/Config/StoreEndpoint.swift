@@ -19,7 +19,8 @@ extension HostConfiguration.Store: CustomStringConvertible {
         switch self {
         case .embedded: return nil
         case .tcp(let host, let port, let database, let username, let file):
-            return RedisEndpoint(.tcp(host: host, port: port), database: database, username: username, password: password(file))
+            return RedisEndpoint(
+                .tcp(host: host, port: port), database: database, username: username, password: password(file))
         case .unix(let path, let database, let username, let file):
             return RedisEndpoint(.unix(path: path), database: database, username: username, password: password(file))
         }

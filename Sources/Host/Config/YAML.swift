@@ -55,7 +55,8 @@ enum YAML {
             return ConfigError(path: "", mark: ConfigMark(line: 1, column: 1), "not YAML: \(error)")
         }
         switch error {
-        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _), .composer(_, let problem, let mark, _):
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+            .composer(_, let problem, let mark, _):
             return ConfigError(
                 path: "", mark: ConfigMark(line: mark.line, column: mark.column), "not YAML: \(problem)")
         case .duplicatedKeysInMapping(let keys, let context):

@@ -107,7 +107,9 @@ enum StormReading {
         guard listed.count == summaries.count * 2 else { return nil }
         var members: [StormMember] = []
         for (place, summary) in summaries.enumerated() {
-            guard let fingerprint = listed[place * 2].bytesValue, let episode = listed[place * 2 + 1].int else { return nil }
+            guard let fingerprint = listed[place * 2].bytesValue, let episode = listed[place * 2 + 1].int else {
+                return nil
+            }
             guard let bytes = summary.bytesValue, let state = bytes.first else { continue }
             let root = try? JSONDocument.parse(Array(bytes.dropFirst())).root
             var target: Target?

@@ -58,7 +58,9 @@ struct DeliveryStore: Sendable {
     }
 
     /// - Returns: claims, and for those that can't be read a fault.
-    func claim(_ sink: PluginID, most: Int, lease: Duration) async throws(RedisError) -> (claims: [Claim], faults: [String]) {
+    func claim(_ sink: PluginID, most: Int, lease: Duration) async throws(RedisError) -> (
+        claims: [Claim], faults: [String]
+    ) {
         let reply = try await call(scripts.claim) {
             $0.add(sink.description)
             $0.add(Int64(most))
@@ -107,7 +109,9 @@ struct DeliveryStore: Sendable {
         return kept == 1
     }
 
-    func bury(_ sink: PluginID, _ claim: Claim, because reason: String, after delay: Duration) async throws(RedisError) -> Burial {
+    func bury(_ sink: PluginID, _ claim: Claim, because reason: String, after delay: Duration) async throws(RedisError)
+        -> Burial
+    {
         let reply = try await call(scripts.bury) {
             $0.add(sink.description)
             $0.add(claim.member.bytes)

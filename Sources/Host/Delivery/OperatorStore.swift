@@ -37,7 +37,9 @@ extension DeliveryStore {
     /// One dead letter with what it holds: the item as the adapter can read it again, or the signal that a sink did not get.
     func letter(_ id: String) async throws(RedisError) -> (letter: Letter, item: [UInt8])? {
         var command = RedisCommand("HMGET", "{\(scripts.prefix)}:l:\(id)")
-        for field in ["origin", "reason", "count", "first", "last", "kind", "item", "document", "member"] { command.add(field) }
+        for field in ["origin", "reason", "count", "first", "last", "kind", "item", "document", "member"] {
+            command.add(field)
+        }
         guard let words = try await store.send(command).list, words.count == 9 else { throw garbage("HMGET") }
         guard let origin = words[0].string else { return nil }
         guard let reason = words[1].bytesValue, let count = words[2].int, let first = Self.time(words[3]),
@@ -50,7 +52,8 @@ extension DeliveryStore {
         }
         return (
             Letter(
-                id: id, origin: origin, reason: String(decoding: reason, as: UTF8.self), count: Int(count), first: first,
+                id: id, origin: origin, reason: String(decoding: reason, as: UTF8.self), count: Int(count),
+                first: first,
                 last: last), content
         )
     }
@@ -87,7 +90,9 @@ extension DeliveryStore {
     func drop(letter id: String) async throws(RedisError) -> Int { try await drop(id, origin: "", most: 0) }
 
     /// Drops up to `most`; call again until it returns less.
-    func drop(origin: String, most: Int) async throws(RedisError) -> Int { try await drop("", origin: origin, most: most) }
+    func drop(origin: String, most: Int) async throws(RedisError) -> Int {
+        try await drop("", origin: origin, most: most)
+    }
 
     private func drop(_ id: String, origin: String, most: Int) async throws(RedisError) -> Int {
         let reply = try await call(scripts.drop) {

@@ -130,9 +130,11 @@ final class SinkWorker: Sendable {
                 details["again_in_ms"] = "\(delay.milliseconds)"
                 log.warning("not delivered, will be tried again", metadata: details)
             } else {
-                let reason = error.retryable ? "gave up after \(claim.attempt) attempts: \(error.message)" : error.message
+                let reason =
+                    error.retryable ? "gave up after \(claim.attempt) attempts: \(error.message)" : error.message
                 let word = try await store.bury(sink.name, claim, because: reason, after: backOff.most)
-                metrics.delivery(sink: sink.name, result: word == .buried ? "dead-lettered" : word == .lost ? "lost" : "retried")
+                metrics.delivery(
+                    sink: sink.name, result: word == .buried ? "dead-lettered" : word == .lost ? "lost" : "retried")
                 details["result"] = "\(word.rawValue)"
                 log.error("not deliverable", metadata: details)
             }

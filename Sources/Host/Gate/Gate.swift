@@ -151,7 +151,8 @@ final class Gate: Sendable {
         var logged = false
         for at in stride(from: 0, to: words.count, by: 5) {
             guard let word = words[at].string, let step = words[at + 1].int, let episode = words[at + 2].int,
-                let count = words[at + 3].int, let detail = words[at + 4].bytesValue, (0...policies.count).contains(Int(step))
+                let count = words[at + 3].int, let detail = words[at + 4].bytesValue,
+                (0...policies.count).contains(Int(step))
             else {
                 store.shut(because: RedisError(.garbage, "the gate's reply holds something else than its words"))
                 return nobody
@@ -196,7 +197,8 @@ final class Gate: Sendable {
                 "dead letters not stored", metadata: ["code": "\(error.code.rawValue)", "reason": "\(error.message)"])
             return refuseLetters(&answer)
         }
-        guard let stored = reply.list, stored.count == letters.count, stored.allSatisfy({ $0 == .integer(0) || $0 == .integer(1) })
+        guard let stored = reply.list, stored.count == letters.count,
+            stored.allSatisfy({ $0 == .integer(0) || $0 == .integer(1) })
         else {
             store.shut(because: RedisError(.garbage, "the reply about dead letters is not a number for each"))
             return refuseLetters(&answer)

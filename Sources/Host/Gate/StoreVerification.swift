@@ -81,7 +81,8 @@ struct StoreVerification: Sendable {
             if let error = reply.serverError {
                 throw RedisError(
                     .notDurable,
-                    "durability: fsync can't be verified (\(error.message)); allow CONFIG GET, or write {unverified: why}")
+                    "durability: fsync can't be verified (\(error.message)); allow CONFIG GET, or write {unverified: why}"
+                )
             }
             guard let words = reply.list, words.count == 2, let value = words[1].string else {
                 throw RedisError(.garbage, "CONFIG GET answered no setting")

@@ -19,7 +19,8 @@ struct Authenticator: Sendable {
         switch method {
         case .none: return .allowed
         case .bearer(let file):
-            guard let header = headers[.authorization], header.count > 7, header.prefix(7).lowercased() == "bearer " else {
+            guard let header = headers[.authorization], header.count > 7, header.prefix(7).lowercased() == "bearer "
+            else {
                 return .refused
             }
             return secret(file) { token in Self.equal(Array(header.dropFirst(7).utf8), Array(token.utf8)) }
@@ -35,7 +36,8 @@ struct Authenticator: Sendable {
         let hex = value.hasPrefix("sha256=") ? String(value.dropFirst(7)) : value
         guard let code = Hex.bytes(hex) else { return .refused }
         return secret(file) { key in
-            HMAC<SHA256>.isValidAuthenticationCode(code, authenticating: body, using: SymmetricKey(data: Array(key.utf8)))
+            HMAC<SHA256>.isValidAuthenticationCode(
+                code, authenticating: body, using: SymmetricKey(data: Array(key.utf8)))
         }
     }
 

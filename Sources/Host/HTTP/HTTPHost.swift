@@ -43,9 +43,14 @@ final class HTTPHost: Sendable {
         ) -> HummingbirdCore.Server<ConnectionChannel> {
             HummingbirdCore.Server(
                 childChannelSetup: ConnectionChannel(limits: limits, tls: tls, responder: responder),
-                configuration: ServerConfiguration(address: .hostname(address.host, port: address.port), backlog: 4_096),
+                configuration: ServerConfiguration(
+                    address: .hostname(address.host, port: address.port), backlog: 4_096),
                 onServerRunning: { channel in
-                    log.notice("listening", metadata: ["for": "\(what)", "on": "\(address.host):\(channel.localAddress?.port ?? address.port)"])
+                    log.notice(
+                        "listening",
+                        metadata: [
+                            "for": "\(what)", "on": "\(address.host):\(channel.localAddress?.port ?? address.port)",
+                        ])
                 },
                 eventLoopGroup: group, logger: serverLog)
         }
@@ -66,9 +71,11 @@ final class HTTPHost: Sendable {
     /// - Throws: `StartError` when an address can't be listened on.
     func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            let listeners = [(configuration.server.listen, intake)] + (admin.flatMap { server in
-                configuration.server.admin.map { [($0, server)] }
-            } ?? [])
+            let listeners =
+                [(configuration.server.listen, intake)]
+                + (admin.flatMap { server in
+                    configuration.server.admin.map { [($0, server)] }
+                } ?? [])
             for (address, server) in listeners {
                 tasks.addTask {
                     do {

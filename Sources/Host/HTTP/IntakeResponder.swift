@@ -86,7 +86,8 @@ struct IntakeResponder: Sendable {
             rest = BodyRest(request.body)
         }
         // A small rest is read, and the connection lives on; a large one is not waited for.
-        let announced = request.headers[.contentLength].flatMap { Int($0) }
+        let announced =
+            request.headers[.contentLength].flatMap { Int($0) }
             ?? (request.headers[.transferEncoding] == nil ? 0 : Int.max)
         let close = draining.withLockedValue { $0 } || (rest != nil && announced > 64 << 10)
         try await finish(request, exchange, route, answer, bytes, began, close: close, writer)
@@ -111,7 +112,9 @@ struct IntakeResponder: Sendable {
         guard let route else { return .unknownPath }
         guard request.method == .post else { return .wrongMethod(allowed: "POST") }
         if draining.withLockedValue({ $0 }) { return .shuttingDown }
-        if let type = mediaType(request), type != "application/json", !type.hasSuffix("+json") { return .wrongMediaType }
+        if let type = mediaType(request), type != "application/json", !type.hasSuffix("+json") {
+            return .wrongMediaType
+        }
         switch authenticator.early(route.authentication, request.headers) {
         case .refused: return .unauthenticated
         case .unavailable: return .unavailable(detail: "authentication service unavailable")
@@ -148,7 +151,9 @@ struct IntakeResponder: Sendable {
         var rest = BodyRest(request.body)
         do {
             while let chunk = try await rest.next() {
-                guard body.count + chunk.readableBytes <= limits.body else { return .refused(.tooLarge(limit: limits.body), rest) }
+                guard body.count + chunk.readableBytes <= limits.body else {
+                    return .refused(.tooLarge(limit: limits.body), rest)
+                }
                 guard inFlight.grow(&ticket, by: chunk.readableBytes) else {
                     return .refused(.overloaded(detail: "\(limits.inFlightBytes) bytes in flight"), rest)
                 }
@@ -184,7 +189,8 @@ struct IntakeResponder: Sendable {
     // MARK: The answer
 
     private func finish(
-        _ request: Request, _ exchange: Exchange, _ route: HostConfiguration.Route?, _ answer: IntakeAnswer, _ bytes: Int,
+        _ request: Request, _ exchange: Exchange, _ route: HostConfiguration.Route?, _ answer: IntakeAnswer,
+        _ bytes: Int,
         _ began: ContinuousClock.Instant, close: Bool, _ writer: consuming ResponseWriter
     ) async throws {
         let retryAfter = Int.random(in: 1...5)

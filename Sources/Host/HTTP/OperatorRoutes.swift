@@ -28,7 +28,9 @@ struct OperatorRoutes: OperatorAPI {
             case ("GET", "send", 2): return try await sent(parts[1])
             default:
                 return .problem(
-                    Problem(word: "unknown-path", title: "Nothing is served here", status: 404, detail: "see portcullis --help"))
+                    Problem(
+                        word: "unknown-path", title: "Nothing is served here", status: 404,
+                        detail: "see portcullis --help"))
             }
         } catch {
             return .problem(
@@ -42,7 +44,7 @@ struct OperatorRoutes: OperatorAPI {
         min(max(request.query["limit"].flatMap { Int($0) } ?? 100, 1), 10_000)
     }
 
-    private func document(_ status: Int = 200, _ body: (inout JSONWriter) -> Void) -> OperatorAnswer {
+    func document(_ status: Int = 200, _ body: (inout JSONWriter) -> Void) -> OperatorAnswer {
         var out = JSONWriter()
         out.beginObject()
         body(&out)
@@ -50,7 +52,7 @@ struct OperatorRoutes: OperatorAPI {
         return .document(status: status, out.bytes)
     }
 
-    private func missing(_ what: String) -> OperatorAnswer {
+    func missing(_ what: String) -> OperatorAnswer {
         .problem(Problem(word: "not-found", title: "Not found", status: 404, detail: what))
     }
 
@@ -114,7 +116,9 @@ struct OperatorRoutes: OperatorAPI {
     }
 
     private func storm(_ id: String, most: Int) async throws(RedisError) -> OperatorAnswer {
-        guard let storm = try await store.storms(id, most: most).first else { return missing("no storm \(id.prefix(64))") }
+        guard let storm = try await store.storms(id, most: most).first else {
+            return missing("no storm \(id.prefix(64))")
+        }
         return document { out in
             write(storm, to: &out)
             out.key("listed")
@@ -225,7 +229,8 @@ struct OperatorRoutes: OperatorAPI {
         switch try await replayed(id) {
         case .missing: return missing("no dead letter \(id.prefix(64))")
         case .refused(let why):
-            return .problem(Problem(word: "still-refused", title: "Not taken this time either", status: 409, detail: why))
+            return .problem(
+                Problem(word: "still-refused", title: "Not taken this time either", status: 409, detail: why))
         case .done(let status):
             return document { out in
                 out.member("id", id)
@@ -253,53 +258,6 @@ struct OperatorRoutes: OperatorAPI {
             out.key("reasons")
             out.beginArray()
             for (why, _) in failures.sorted(by: { $0.value > $1.value }).prefix(10) { out.string(why) }
-            out.endArray()
-        }
-    }
-
-    // MARK: A test signal
-
-    /// What a test signal is called, and the adapter it comes from.
-    static let testName = "PortcullisTest"
-
-    private func send(_ request: OperatorRequest) async -> OperatorAnswer {
-        let now = JSONLogHandler.now
-        guard
-            let labels = try? Labels([.init("alertname", Self.testName), .init("portcullis_test", request.requestID)]),
-            let annotations = try? Labels([.init("description", "A test signal of `portcullis send`; ignore it.")]),
-            let signal = try? Signal(
-                identity: Identity(family: "portcullis-test", fields: [.init("id", request.requestID)]),
-                name: Self.testName, status: .firing, severity: "none", labels: labels, annotations: annotations,
-                // It ends by itself two minutes later, so that nobody has to.
-                startsAt: now, endsAt: now.advanced(by: .minutes(1)))
-        else { return .problem(Problem(word: "bug", title: "A fault of the host", status: 500)) }
-        let answer = await intake.take(
-            Decoded(signals: [signal]), from: "send", receivedAt: now, eventLoop: nil,
-            deadline: .now + configuration.server.limits.deadline)
-        switch answer {
-        case .refused(let refusal): return .problem(StatusTable.problem(of: refusal))
-        case .taken(let outcome):
-            guard let found = outcome.signals.first else { return missing("no outcome") }
-            return document { out in
-                out.member("fingerprint", found.fingerprint.description)
-                out.member("verdict", found.verdict.rawValue)
-                out.member("episode", found.episode.map(String.init))
-            }
-        }
-    }
-
-    private func sent(_ fingerprint: String) async throws(RedisError) -> OperatorAnswer {
-        guard let bytes = Hex.bytes(fingerprint), bytes.count == 32, let state = try await store.whereabouts(bytes, configuration.sinks.map(\.name))
-        else { return missing("no record of \(fingerprint.prefix(64))") }
-        return document { out in
-            out.key("sinks")
-            out.beginArray()
-            for (sink, word) in state {
-                out.beginObject()
-                out.member("name", sink.description)
-                out.member("state", word)
-                out.endObject()
-            }
             out.endArray()
         }
     }

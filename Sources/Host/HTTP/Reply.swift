@@ -3,7 +3,10 @@ import JSON
 
 /// What goes back over the wire, before the server's own headers.
 struct Reply: Sendable, Equatable {
-    enum MediaType: String, Sendable { case json = "application/json", problem = "application/problem+json", text = "text/plain; charset=utf-8", metrics = "text/plain; version=0.0.4; charset=utf-8" }
+    enum MediaType: String, Sendable {
+        case json = "application/json", problem = "application/problem+json", text = "text/plain; charset=utf-8",
+            metrics = "text/plain; version=0.0.4; charset=utf-8"
+    }
 
     var status: Int
     var type: MediaType?

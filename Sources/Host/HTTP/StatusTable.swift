@@ -39,7 +39,8 @@ enum StatusTable {
             Problem(word: "shutting-down", title: "The host is stopping", status: 503, detail: "try again")
         case .malformed(let message, let offset, let path):
             Problem(
-                word: "malformed", title: "The body can't be read", status: 400, detail: message, offset: offset, path: path)
+                word: "malformed", title: "The body can't be read", status: 400, detail: message, offset: offset,
+                path: path)
         case .unauthenticated:
             Problem(word: "unauthenticated", title: "No or wrong credentials", status: 401)
         case .forbidden:
@@ -54,7 +55,8 @@ enum StatusTable {
             Problem(word: "too-large", title: "The body is too large", status: 413, detail: "\(limit) bytes at most")
         case .wrongMediaType:
             Problem(
-                word: "wrong-media-type", title: "Not JSON", status: 415, detail: "send application/json, or no content type")
+                word: "wrong-media-type", title: "Not JSON", status: 415,
+                detail: "send application/json, or no content type")
         case .bug:
             Problem(word: "bug", title: "A fault of the host", status: 500)
         }

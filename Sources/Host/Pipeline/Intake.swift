@@ -51,7 +51,9 @@ struct Intake: Taking {
             if answer.queued { wakeDelivery() }
             docket.settle(answer)
         }
-        for (key, count) in docket.tally { metrics.verdict(key.verdict, adapter: adapter, policy: key.policy, by: count) }
+        for (key, count) in docket.tally {
+            metrics.verdict(key.verdict, adapter: adapter, policy: key.policy, by: count)
+        }
         if !letters.isEmpty, docket.lettersStored {
             metrics.verdict(.deadLettered, adapter: adapter, policy: nil, by: letters.count)
         }

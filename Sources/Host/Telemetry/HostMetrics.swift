@@ -68,7 +68,8 @@ final class HostMetrics: Sendable {
 
     func truncated(_ adapter: PluginID, _ count: Int) {
         registry.counter(
-            "portcullis_truncated_alerts_total", "Alerts that a sender says it left out.", [("adapter", adapter.description)]
+            "portcullis_truncated_alerts_total", "Alerts that a sender says it left out.",
+            [("adapter", adapter.description)]
         ).increment(by: Int64(count))
     }
 
@@ -79,7 +80,8 @@ final class HostMetrics: Sendable {
             let made = registry.counter(
                 "portcullis_verdicts_total", "Signals by what became of them and the policy that said so.",
                 [
-                    ("adapter", adapter.description), ("policy", policy?.description ?? ""), ("verdict", verdict.rawValue),
+                    ("adapter", adapter.description), ("policy", policy?.description ?? ""),
+                    ("verdict", verdict.rawValue),
                 ])
             cache.verdicts[key] = made
             return made
@@ -108,7 +110,8 @@ final class HostMetrics: Sendable {
         let histogram = cache.withLockedValue { cache in
             if let found = cache.durations[route] { return found }
             let made = registry.histogram(
-                "portcullis_request_duration_seconds", "Time from a request's header to its answer.", [("route", route)])
+                "portcullis_request_duration_seconds", "Time from a request's header to its answer.", [("route", route)]
+            )
             cache.durations[route] = made
             return made
         }
@@ -136,7 +139,8 @@ final class HostMetrics: Sendable {
     ///   ended before the sink was done).
     func delivery(sink: PluginID, result: String, by count: Int = 1) {
         registry.counter(
-            "portcullis_deliveries_total", "Deliveries handed to sinks.", [("sink", sink.description), ("result", result)]
+            "portcullis_deliveries_total", "Deliveries handed to sinks.",
+            [("sink", sink.description), ("result", result)]
         ).increment(by: Int64(count))
     }
 
@@ -151,7 +155,8 @@ final class HostMetrics: Sendable {
 
     /// Counted in the store, over all hosts; the store may be emptied, so these may fall.
     private func missedFiring(_ total: Int) {
-        registry.counter("portcullis_missed_firing_total", "Ends of problems whose firing was never seen.").set(Int64(total))
+        registry.counter("portcullis_missed_firing_total", "Ends of problems whose firing was never seen.").set(
+            Int64(total))
     }
 
     private func ended(_ reason: String, _ total: Int) {

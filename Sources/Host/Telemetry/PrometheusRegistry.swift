@@ -34,7 +34,9 @@ final class PrometheusRegistry: Sendable {
     }
 
     /// - Parameter bounds: of the buckets, ascending, in the metric's unit.
-    func histogram(_ name: String, _ help: String, _ labels: [Label] = [], bounds: [Double] = PrometheusHistogram.seconds)
+    func histogram(
+        _ name: String, _ help: String, _ labels: [Label] = [], bounds: [Double] = PrometheusHistogram.seconds
+    )
         -> PrometheusHistogram
     {
         series(name, help, .histogram, labels) { PrometheusHistogram(bounds: bounds) }

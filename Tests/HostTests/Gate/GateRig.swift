@@ -22,7 +22,8 @@ final class GateRig: Sendable {
     static let epoch: Int64 = 4_000_000_000_000
 
     init(
-        policies: String? = nil, sinks: [(PluginID, HostConfiguration.WhenFull)] = [("file", .refuse)], backlog: Int = 1_000,
+        policies: String? = nil, sinks: [(PluginID, HostConfiguration.WhenFull)] = [("file", .refuse)],
+        backlog: Int = 1_000,
         letters: Int = 10, storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = [], url: RedisServer? = nil
     ) async throws {
         redis = if let url { url } else { try await RedisServer.durable() }
@@ -34,7 +35,8 @@ final class GateRig: Sendable {
         self.gate = gate
         store = RedisStore(
             endpoint: RedisEndpoint(.unix(path: redis.socketPath)), group: group, timeout: .seconds(5),
-            scripts: gate.scripts + scripts.all, verify: { c throws(RedisError) in try await gate.verification.verify(c) },
+            scripts: gate.scripts + scripts.all,
+            verify: { c throws(RedisError) in try await gate.verification.verify(c) },
             observer: Deaf(), log: log)
         delivery = DeliveryStore(store: store, scripts: scripts)
         running = Task { [store] in await store.run() }
@@ -71,7 +73,8 @@ final class GateRig: Sendable {
             throw TestFailure("\(first.errors)\(second.errors)\(third.errors)")
         }
         return HostConfiguration(
-            server: .init(listen: .init(host: "127.0.0.1", port: 0), admin: nil, adminTokenFile: nil, limits: .init(), tls: nil),
+            server: .init(
+                listen: .init(host: "127.0.0.1", port: 0), admin: nil, adminTokenFile: nil, limits: .init(), tls: nil),
             state: .init(store: .embedded(directory: "unused"), timeout: .seconds(5), prefix: "test"), routes: [],
             policies: [], gatePolicies: policies,
             sinks: sinks.map { .init(name: $0.0, use: "test", whenFull: $0.1, plugin: Nowhere()) })
@@ -102,7 +105,9 @@ final class GateRig: Sendable {
         _ name: String = "A", _ status: Signal.Status = .firing, starts: Duration? = nil, ends: Duration? = nil,
         target: String? = nil, namespace: String? = nil, note: String? = nil
     ) throws -> GateSignal {
-        let entries = [("alertname", name), ("pod", target ?? ""), ("namespace", namespace ?? "")].filter { !$0.1.isEmpty }
+        let entries = [("alertname", name), ("pod", target ?? ""), ("namespace", namespace ?? "")].filter {
+            !$0.1.isEmpty
+        }
         let signal = try Signal(
             identity: Identity(family: "alert", fields: entries.map { .init($0.0, $0.1) }), name: name, status: status,
             labels: Labels(entries.map { .init($0.0, $0.1) }),

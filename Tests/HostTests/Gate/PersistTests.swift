@@ -81,7 +81,9 @@ import Testing
         let key = try #require(try await rig.redis.command("KEYS", "{test}:r:*").list.first?.string)
         #expect(!key.isEmpty)
         try await rig.redis.command(
-            "EVAL", "local k = redis.call('KEYS', '{test}:r:*')[1] redis.call('DEL', k) return redis.call('RPUSH', k, 'x')", "0")
+            "EVAL",
+            "local k = redis.call('KEYS', '{test}:r:*')[1] redis.call('DEL', k) return redis.call('RPUSH', k, 'x')", "0"
+        )
         let outcomes = await rig.decide(try Rig.signal("A"), bad, try Rig.signal("B"))
         #expect(outcomes.map(\.verdict) == [.accepted, .unavailable, .accepted])
         #expect(outcomes[1].detail == "deduplication service unavailable")
@@ -94,7 +96,9 @@ import Testing
         try await rig.redis.command(
             "EVAL", "return redis.call('SET', redis.call('KEYS', '{test}:r:*')[1], 'nonsense')", "0")
         #expect(await rig.verdict(try Rig.signal()) == .unavailable)
-        #expect(try await rig.redis.command("EVAL", "return redis.call('GET', redis.call('KEYS', '{test}:r:*')[1])", "0").string == "nonsense")
+        #expect(
+            try await rig.redis.command("EVAL", "return redis.call('GET', redis.call('KEYS', '{test}:r:*')[1])", "0")
+                .string == "nonsense")
     }
 
     @Test func eachStepThatFailsIsNamed() async throws {
@@ -104,7 +108,9 @@ import Testing
         try await rig.redis.command("DEL", "{test}:q:file")
         _ = await rig.decide(try Rig.signal())
         try await rig.redis.command(
-            "EVAL", "local k = redis.call('KEYS', '{test}:g:*')[1] redis.call('DEL', k) return redis.call('RPUSH', k, 'x')", "0")
+            "EVAL",
+            "local k = redis.call('KEYS', '{test}:g:*')[1] redis.call('DEL', k) return redis.call('RPUSH', k, 'x')", "0"
+        )
         let same = try Rig.signal("A", target: "other")
         let other = await rig.decide(same)[0]
         #expect(other.detail == "storm detection service unavailable")
@@ -151,7 +157,9 @@ import Testing
         let rig = try await Rig(backlog: 10_000)
         let signals = try (0..<1_500).map { try Rig.signal("A\($0)") }
         let answer = await rig.gate.decide(signals + signals, [], in: rig.store, on: nil)
-        #expect(answer.outcomes.map(\.verdict) == [Verdict](repeating: .accepted, count: 1_500) + [Verdict](repeating: .duplicate, count: 1_500))
+        #expect(
+            answer.outcomes.map(\.verdict) == [Verdict](repeating: .accepted, count: 1_500)
+                + [Verdict](repeating: .duplicate, count: 1_500))
         #expect(answer.outcomes[..<1_500].map(\.episode) == answer.outcomes[1_500...].map(\.episode))
     }
 

@@ -65,9 +65,11 @@ import Testing
         func on(_ target: String, _ note: String) throws -> GateSignal {
             let base = try Rig.signal("NodeDown", target: target, namespace: "shop").signal
             let signal = try Signal(
-                identity: Identity(family: "alert", fields: [.init("x", target + note)]), name: "NodeDown", status: .firing,
+                identity: Identity(family: "alert", fields: [.init("x", target + note)]), name: "NodeDown",
+                status: .firing,
                 labels: base.labels, target: base.target)
-            return GateSignal(fingerprint: Fingerprint(signal.identity), signal: signal, document: SignalDocument.encode(signal))
+            return GateSignal(
+                fingerprint: Fingerprint(signal.identity), signal: signal, document: SignalDocument.encode(signal))
         }
         try await rig.at(.zero)
         #expect(await rig.verdict(try on("a", "1")) == .accepted)
