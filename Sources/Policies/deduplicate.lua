@@ -21,7 +21,11 @@ return function(settings, kit)
   local function repeated(signal, record)
     local due = record.due
     record.count, record.last = record.count + 1, signal.clock
-    if signal.starts > 0 and (record.start == 0 or signal.starts < record.start) then record.start = signal.starts end
+    -- A start that is not after the last end belongs to the episode before: a late retry does not make this one older,
+    -- or the retry of that end would end it.
+    if signal.starts > record.resolve and (record.start == 0 or signal.starts < record.start) then
+      record.start = signal.starts
+    end
     extend(record, signal)
     local queue
     if not record.storm and signal.clock - record.announced >= settings.update_every then

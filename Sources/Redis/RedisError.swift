@@ -95,10 +95,11 @@ public struct RedisServerError: Sendable, Hashable {
         // f_…): @user_script:1: @user_script: 1: -OOM command not allowed …`. Redis 7 keeps the command's own word
         // in front, except for a script that raises the text itself: `ERR user_script:1: OOM …`. Redis 6 and 7
         // word a refusal by ACL differently.
+        if rest.contains("user executing the script can't") { return .noPermission }
         guard rest.contains("user_script") || rest.contains("script:") || rest.contains("running script") else {
             return .serverError
         }
-        if rest.contains("ACL failure in script") || rest.contains("can't run this command") { return .noPermission }
+        if rest.contains("ACL failure in script") { return .noPermission }
         for word in rest.split(separator: " ") {
             let bare = word.hasPrefix("-") ? word.dropFirst() : word
             if let code = prefixes[bare], code != .noScript { return code }

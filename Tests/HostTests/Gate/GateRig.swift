@@ -22,11 +22,12 @@ final class GateRig: Sendable {
     static let epoch: Int64 = 4_000_000_000_000
 
     init(
-        policies: String? = nil, sinks: [(PluginID, HostConfiguration.WhenFull)] = [("file", .refuse)],
+        sinks: [(PluginID, HostConfiguration.WhenFull)] = [("file", .refuse)],
         backlog: Int = 1_000,
-        letters: Int = 10, storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = [], url: RedisServer? = nil
+        letters: Int = 10, storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = [],
+        redis given: RedisServer? = nil, opens: Bool = true
     ) async throws {
-        redis = if let url { url } else { try await RedisServer.durable() }
+        redis = if let given { given } else { try await RedisServer.durable() }
         let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let configuration = try Self.configuration(
             sinks: sinks, backlog: backlog, letters: letters, storm: storm, deduplicate: deduplicate)
@@ -40,6 +41,7 @@ final class GateRig: Sendable {
             observer: Deaf(), log: log)
         delivery = DeliveryStore(store: store, scripts: scripts)
         running = Task { [store] in await store.run() }
+        guard opens else { return }
         do {
             try await eventually("an open store", within: .seconds(10)) { [store] in store.state == .open }
         } catch {
@@ -52,6 +54,9 @@ final class GateRig: Sendable {
         running.cancel()
         group.shutdownGracefully { _ in }
     }
+
+    /// A rig on a server that is not expected to pass its verification.
+    static func shut(on redis: RedisServer) async throws -> GateRig { try await GateRig(redis: redis, opens: false) }
 
     static func configuration(
         sinks: [(PluginID, HostConfiguration.WhenFull)] = [("file", .refuse)], backlog: Int = 1_000, letters: Int = 10,

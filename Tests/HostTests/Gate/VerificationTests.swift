@@ -1,0 +1,127 @@
+import Redis
+import SignalKit
+import TestSupport
+import Testing
+
+@testable import Host
+
+/// What a server must be before a signal goes through it.
+@Suite(.serialized) struct VerificationTests {
+    private func refusal(_ redis: RedisServer) async throws -> RedisError {
+        let rig = try await GateRig.shut(on: redis)
+        return try await eventually(find: "a verdict on the server", within: .seconds(10)) {
+            if case .shut(let reason) = rig.store.state, reason.code != .shut { reason } else { nil }
+        }
+    }
+
+    @Test func aServerWithoutAOFIsNotDurable() async throws {
+        let reason = try await refusal(RedisServer())
+        #expect(reason.code == .notDurable)
+        #expect(reason.message.contains("appendonly"))
+    }
+
+    @Test func aServerThatSyncsOnceASecondIsNotDurable() async throws {
+        let reason = try await refusal(RedisServer(["--appendonly", "yes", "--appendfsync", "everysec"]))
+        #expect(reason.code == .notDurable)
+        #expect(reason.message.contains("everysec"))
+    }
+
+    @Test func aServerThatDoesNotSyncWhileItRewritesIsNotDurable() async throws {
+        let reason = try await refusal(RedisServer.durable(["--no-appendfsync-on-rewrite", "yes"]))
+        #expect(reason.code == .notDurable)
+        #expect(reason.message.contains("no-appendfsync-on-rewrite"))
+    }
+
+    @Test func aServerWhoseAOFIsSwitchedOnButNotYetWrittenIsNotDurable() async throws {
+        // The delay keeps the first rewrite going for as long as the test looks.
+        let redis = try await RedisServer(["--appendfsync", "always", "--rdb-key-save-delay", "100000"])
+        try await redis.command("EVAL", "for i = 1, 1000 do redis.call('SET', 'key' .. i, i) end", "0")
+        try await redis.command("CONFIG", "SET", "appendonly", "yes")
+        let reason = try await refusal(redis)
+        #expect(reason.code == .notDurable)
+        #expect(reason.message.contains("rewrite"))
+    }
+
+    @Test func aServerThatEvictsIsRefused() async throws {
+        let reason = try await refusal(RedisServer.durable(["--maxmemory-policy", "allkeys-lru"]))
+        #expect(reason.code == .rejected)
+        #expect(reason.message.contains("noeviction"))
+    }
+
+    @Test func aReplicaIsRefused() async throws {
+        let redis = try await RedisServer.durable()
+        try await redis.command("REPLICAOF", "127.0.0.1", "1")
+        let reason = try await refusal(redis)
+        #expect([.readOnly, .masterDown].contains(reason.code), "\(reason)")
+    }
+
+    @Test(arguments: ["hset", "zadd", "unlink", "zrevrange", "hincrby", "smembers"])
+    func aUserWithoutOneOfTheScriptsCommandsIsFoundBeforeAnyTraffic(_ command: String) async throws {
+        let redis = try await RedisServer.durable()
+        try await redis.command("ACL", "SETUSER", "default", "-\(command)")
+        let reason = try await refusal(redis)
+        #expect(reason.code == .noPermission)
+        #expect(reason.message.lowercased().contains(command))
+        let rig = try await GateRig.shut(on: redis)
+        let outcome = await rig.decide(try GateRig.signal())[0]
+        #expect(outcome.verdict == .unavailable)
+        #expect(outcome.detail == "deduplication service unavailable")
+        try await redis.command("ACL", "SETUSER", "default", "+@all")
+        #expect(try await redis.command("KEYS", "{test}:r:*").list.isEmpty)
+    }
+
+    @Test func aUserWhoMayNotTouchTheKeysIsFoundBeforeAnyTraffic() async throws {
+        let redis = try await RedisServer.durable()
+        try await redis.command("ACL", "SETUSER", "default", "resetkeys", "~other:*")
+        #expect(try await refusal(redis).code == .noPermission)
+    }
+
+    @Test func aServerOutOfMemoryIsVerifiedAndRefusesSignalsByItself() async throws {
+        let rig = try await GateRig()
+        _ = await rig.decide(try GateRig.signal())
+        try await rig.redis.command("CONFIG", "SET", "maxmemory", "1")
+        let outcome = await rig.decide(try GateRig.signal("B"))[0]
+        #expect(outcome.verdict == .unavailable)
+        #expect(rig.store.state == .open)
+        // What drains the store goes on, or nothing ever would.
+        #expect(try await rig.deliver().count == 1)
+        try await rig.redis.command("CONFIG", "SET", "maxmemory", "0")
+        #expect(await rig.verdict(try GateRig.signal("B")) == .accepted)
+    }
+
+    @Test func theCanaryLeavesNothingBehind() async throws {
+        let rig = try await GateRig()
+        #expect(try await rig.redis.command("KEYS", "{test}:canary:*").list.isEmpty)
+    }
+
+    @Test func theCanaryRunsEveryCommandThatAnyScriptRuns() throws {
+        func commands(_ text: String, _ opening: String) -> Set<String> {
+            var found: Set<String> = []
+            for piece in text.split(separator: opening, omittingEmptySubsequences: false).dropFirst() {
+                let name = piece.prefix { $0.isLetter && $0.isUppercase }
+                if !name.isEmpty { found.insert(String(name)) }
+            }
+            return found
+        }
+        var used: Set<String> = []
+        let files = Files.tree(Repository.path("Sources")).filter {
+            $0.hasSuffix(".lua") && !$0.hasSuffix("verify.lua")
+        }
+        #expect(files.count >= 15)
+        for file in files { used.formUnion(commands(try Repository.text("Sources/" + file), "redis.call('")) }
+        let run = commands(try Repository.text("Sources/Host/Gate/verify.lua"), "{'")
+        #expect(used.subtracting(run).isEmpty, "the canary does not run \(used.subtracting(run).sorted())")
+        #expect(used.contains("ZADD"))
+    }
+
+    @Test func noScriptRaisesATableOfItsOwn() throws {
+        // Redis 7.0 ends its process when a table without `err` leaves a script; kit.fault is the one place that raises.
+        for file in Files.tree(Repository.path("Sources")) where file.hasSuffix(".lua") {
+            let text = try Repository.text("Sources/" + file)
+            let raises = text.split(separator: "\n").filter {
+                $0.contains("error(") && !$0.contains("redis.error_reply(")
+            }
+            #expect(raises.count == (file.hasSuffix("prelude.lua") ? 1 : 0), "\(file): \(raises)")
+        }
+    }
+}
