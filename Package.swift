@@ -126,6 +126,8 @@ let package = Package(
             dependencies: [
                 "Host", "Redis", "Policies", "Sinks", "Adapters", "SignalKit", "JSON", "TestSupport",
                 host("NIOCore", "swift-nio"), host("NIOPosix", "swift-nio"), host("Logging", "swift-log"),
+                host("NIOConcurrencyHelpers", "swift-nio"), host("Crypto", "swift-crypto"),
+                host("CoreMetrics", "swift-metrics"), host("HTTPTypes", "swift-http-types"),
             ],
             swiftSettings: settings),
         .testTarget(
@@ -134,7 +136,8 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "FaultsTests", dependencies: ["TestSupport", "JSON", "portcullis"], swiftSettings: settings),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: settings),
-        .testTarget(name: "DocsTests", dependencies: ["Host", "TestSupport", "JSON"], swiftSettings: settings),
+        .testTarget(
+            name: "DocsTests", dependencies: ["Host", "SignalKit", "TestSupport", "JSON"], swiftSettings: settings),
     ],
     cxxLanguageStandard: .cxx17
 )

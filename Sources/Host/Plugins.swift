@@ -3,7 +3,7 @@ import Policies
 public import SignalKit
 import Sinks
 
-/// The plugins that a build has: a value, not a registry. Two of one kind and name stop the host.
+/// What a build can use. A value: nothing is registered by importing a module.
 public struct Plugins: Sendable {
     public var adapters: [any SignalAdapter.Type]
     public var sources: [any SignalSource.Type]
@@ -13,8 +13,7 @@ public struct Plugins: Sendable {
 
     public init(
         adapters: [any SignalAdapter.Type] = [], sources: [any SignalSource.Type] = [],
-        policies: [any Policy.Type] = [],
-        gatePolicies: [any GatePolicy.Type] = [], sinks: [any Sink.Type] = []
+        policies: [any Policy.Type] = [], gatePolicies: [any GatePolicy.Type] = [], sinks: [any Sink.Type] = []
     ) {
         self.adapters = adapters
         self.sources = sources
@@ -23,15 +22,7 @@ public struct Plugins: Sendable {
         self.sinks = sinks
     }
 
-    /// Those that come with Portcullis.
-    public static var standard: Plugins {
-        Plugins(
-            adapters: [AlertmanagerAdapter.self, PrometheusAdapter.self],
-            policies: [Filter.self],
-            gatePolicies: [Deduplicate.self, StormPolicy.self, Persist.self],
-            sinks: [JSONLines.self])
-    }
-
+    /// Both. Two of one kind and id are an error of the configuration, not a choice between them.
     public static func + (left: Plugins, right: Plugins) -> Plugins {
         Plugins(
             adapters: left.adapters + right.adapters, sources: left.sources + right.sources,
@@ -39,46 +30,39 @@ public struct Plugins: Sendable {
             sinks: left.sinks + right.sinks)
     }
 
-    /// One plugin as `portcullis plugins` and the documentation show it.
-    struct Declaration: Sendable {
-        /// adapter, source, policy, sink
-        let kind: String
-        let id: PluginID
-        /// Of policies.
-        let failure: String?
-        let keys: [ConfigKey]
+    /// Everything that comes with Portcullis.
+    public static var standard: Plugins {
+        Plugins(
+            adapters: [AlertmanagerAdapter.self, PrometheusAdapter.self],
+            policies: [Filter.self],
+            gatePolicies: [Deduplicate.self, StormPolicy.self, Persist.self],
+            sinks: [JSONLines.self])
+    }
+}
+
+extension Plugins {
+    /// What a plugin is, for people.
+    enum Kind: String, CaseIterable {
+        case adapter, source, policy, gatePolicy = "gate policy", sink
+
+        /// Policies of both kinds stand in one list of the file, so they share their names.
+        var family: String { self == .gatePolicy ? Kind.policy.rawValue : rawValue }
     }
 
-    var declarations: [Declaration] {
-        func keys(_ type: any Plugin.Type) -> [ConfigKey] {
-            var reader = ConfigReader.describing()
-            _ = try? type.init(&reader, .silent)
-            return reader.keys
-        }
-        return adapters.map { Declaration(kind: "adapter", id: $0.id, failure: nil, keys: keys($0)) }
-            + sources.map { Declaration(kind: "source", id: $0.id, failure: nil, keys: keys($0)) }
-            + policies.map { type in
-                let failure =
-                    switch type.failureMode {
-                    case .closed: "closed: an error refuses the signal"
-                    case .open(let because): "open: \(because)"
-                    }
-                return Declaration(kind: "policy", id: type.id, failure: failure, keys: keys(type))
-            }
-            + gatePolicies.map {
-                Declaration(kind: "gate policy", id: $0.id, failure: "closed by construction", keys: keys($0))
-            }
-            + sinks.map { Declaration(kind: "sink", id: $0.id, failure: nil, keys: keys($0)) }
+    /// All of them, kind after kind, each in the order it was given in.
+    var all: [(kind: Kind, type: any Plugin.Type)] {
+        adapters.map { (.adapter, $0 as any Plugin.Type) } + sources.map { (.source, $0) }
+            + policies.map { (.policy, $0) } + gatePolicies.map { (.gatePolicy, $0) } + sinks.map { (.sink, $0) }
     }
 
-    /// Names that two plugins of one kind share. Policies and gate policies are one kind: the file lists them together.
-    var duplicates: [String] {
-        func twice(_ kind: String, _ ids: [PluginID]) -> [String] {
-            Dictionary(grouping: ids) { $0 }.filter { $0.value.count > 1 }.map { "\(kind) \($0.key)" }
+    /// Names that two plugins of one kind share.
+    var clashes: [ConfigError] {
+        var seen: Set<String> = []
+        var told: Set<String> = []
+        return all.compactMap { kind, type in
+            let name = "\(kind.family) \(type.id)"
+            guard !seen.insert(name).inserted, told.insert(name).inserted else { return nil }
+            return ConfigError(path: "", mark: nil, "this build has two plugins of one name: \(name)")
         }
-        return
-            (twice("adapter", adapters.map { $0.id }) + twice("source", sources.map { $0.id })
-            + twice("policy", policies.map { $0.id } + gatePolicies.map { $0.id }) + twice("sink", sinks.map { $0.id }))
-            .sorted()
     }
 }

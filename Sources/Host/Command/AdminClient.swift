@@ -1,135 +1,178 @@
+import Glibc
 import JSON
 import NIOCore
 import NIOHTTP1
 import NIOPosix
 import SignalKit
 
-/// Asks the admin listener of a running host: one request, one connection.
+struct AdminAnswer: Sendable {
+    let status: Int
+    let body: [UInt8]
+
+    var isFine: Bool { (200..<300).contains(status) }
+
+    /// What a problem document says; the status when it is none.
+    var detail: String {
+        let problem = try? JSONDocument.parse(body)
+        return problem?.root["detail"]?.string ?? problem?.root["title"]?.string ?? "status \(status)"
+    }
+}
+
+/// Asks a running host through its admin listener: one request a connection, in plain HTTP.
 struct AdminClient: Sendable {
-    /// Bytes of an answer.
-    static let most = 64 << 20
+    enum Method: String { case get = "GET", post = "POST", delete = "DELETE" }
+
+    /// bytes of an answer
+    static let longest = 64 << 20
 
     let address: HostConfiguration.Address
-    private let token: String?
+    let tokenFile: String?
+    /// for the whole exchange
+    var deadline: Duration = .seconds(30)
 
-    /// - Throws: `Failure` when the configuration names no admin listener, or its token can't be read.
-    init(_ configuration: HostConfiguration) throws(Failure) {
-        guard let admin = configuration.server.admin else {
-            throw .usage("the configuration has no server.admin: the host can't be asked")
-        }
-        // A host that listens on every address is asked on this machine.
-        address = ["0.0.0.0", "::"].contains(admin.host) ? .init(host: "127.0.0.1", port: admin.port) : admin
-        do throws(SecretFile.Unreadable) {
-            token = try configuration.server.adminTokenFile.map { path throws(SecretFile.Unreadable) in
-                try SecretFile(path: path).read()
-            }
-        } catch {
-            throw .usage(error.description)
-        }
-    }
-
-    struct Answer: Sendable {
-        let status: Int
-        let body: [UInt8]
-        var document: JSONValue? { try? JSONDocument.parse(body).root }
-        var isSuccess: Bool { (200...299).contains(status) }
-    }
-
-    /// - Throws: `Failure` 1 when the host can't be reached or the answer is none.
-    func ask(_ method: HTTPMethod, _ path: String, within limit: TimeAmount = .seconds(30)) async throws -> Answer {
-        let group = MultiThreadedEventLoopGroup.singleton
-        let promise = group.next().makePromise(of: Answer.self)
-        let channel: any Channel
-        do {
-            channel = try await ClientBootstrap(group: group).connectTimeout(.seconds(3)).channelInitializer {
-                channel in
+    /// - Parameter path: with its query, encoded.
+    /// - Throws: `CommandFailure` when there is no answer, or the token can't be read.
+    func ask(_ method: Method, _ path: String) async throws(CommandFailure) -> AdminAnswer {
+        let head = try head(method, path)
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let promise = loop.makePromise(of: AdminAnswer.self)
+        let alarm = loop.scheduleTask(in: .milliseconds(deadline.milliseconds)) { promise.fail(AdminError.timedOut) }
+        defer { alarm.cancel() }
+        let bootstrap = ClientBootstrap(group: loop)
+            .connectTimeout(.milliseconds(min(deadline.milliseconds, 5_000)))
+            .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHTTPClientHandlers()
-                    try channel.pipeline.syncOperations.addHandler(Collector(promise))
+                    try channel.pipeline.syncOperations.addHandler(AnswerReader(head, promise))
                 }
-            }.connect(host: address.host, port: address.port).get()
+            }
+        let channel: any Channel
+        do {
+            channel = try await bootstrap.connect(host: address.host, port: address.port).get()
         } catch {
             promise.fail(error)
-            _ = try? await promise.futureResult.get()
-            throw Failure.failed("no host answers on \(address) (server.admin): is `portcullis serve` running?")
+            throw CommandFailure(
+                "no host answers at \(address) (\(AdminError.words(error))): "
+                    + "is `portcullis serve` running with this configuration?"
+            )
         }
-        let timer = channel.eventLoop.scheduleTask(in: limit) { channel.close(promise: nil) }
-        defer { timer.cancel() }
-        var head = HTTPRequestHead(version: .http1_1, method: method, uri: path)
-        head.headers.add(name: "Host", value: address.description)
-        head.headers.add(name: "Connection", value: "close")
-        head.headers.add(name: "Content-Length", value: "0")
-        if let token { head.headers.add(name: "Authorization", value: "Bearer \(token)") }
-        channel.write(HTTPClientRequestPart.head(head), promise: nil)
-        channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
         do {
             let answer = try await promise.futureResult.get()
             channel.close(promise: nil)
             return answer
         } catch {
-            throw Failure.failed("the host on \(address) gave no answer: \(error)")
+            channel.close(promise: nil)
+            throw CommandFailure("the host at \(address) gave no answer: \(AdminError.words(error))")
         }
     }
 
-    /// As `ask`, but only a success is an answer.
-    func document(_ method: HTTPMethod, _ path: String) async throws -> Answer {
+    /// The body of a 2xx.
+    /// - Throws: what the problem says for any other status.
+    func document(_ method: Method, _ path: String) async throws(CommandFailure) -> AdminDocument {
         let answer = try await ask(method, path)
-        guard answer.isSuccess else {
-            if answer.status == 401 {
-                throw Failure.failed("the host on \(address) wants another token than server.admin_token_file holds")
-            }
-            let problem = answer.document
-            let text = [problem?["title"]?.string, problem?["detail"]?.string].compactMap(\.self).filter { !$0.isEmpty }
-            throw Failure.failed(text.isEmpty ? "status \(answer.status)" : text.joined(separator: ": "))
+        guard answer.isFine else { throw refusal(answer) }
+        do {
+            return AdminDocument(text: answer.body, root: try JSONDocument.parse(answer.body).root)
+        } catch {
+            throw CommandFailure("the host at \(address) answered what is not JSON: \(error.message)")
         }
-        return answer
     }
 
-    /// Percent-encodes what goes into a path or a query.
+    func refusal(_ answer: AdminAnswer) -> CommandFailure {
+        let hint = answer.status == 401 || answer.status == 403 ? "; see server.admin_token_file" : ""
+        return CommandFailure("\(answer.detail.printable) (\(answer.status) from \(address))\(hint)")
+    }
+
+    private func head(_ method: Method, _ path: String) throws(CommandFailure) -> HTTPRequestHead {
+        var head = HTTPRequestHead(version: .http1_1, method: HTTPMethod(rawValue: method.rawValue), uri: path)
+        head.headers.add(name: "host", value: address.description)
+        head.headers.add(name: "connection", value: "close")
+        head.headers.add(name: "accept", value: "application/json")
+        if method != .get { head.headers.add(name: "content-length", value: "0") }
+        if let tokenFile {
+            do {
+                head.headers.add(name: "authorization", value: "Bearer \(try SecretFile(path: tokenFile).read())")
+            } catch {
+                throw CommandFailure("server.admin_token_file: \(error)", code: CommandFailure.usage)
+            }
+        }
+        return head
+    }
+
+    /// A path's or query's piece: all but RFC 3986's unreserved characters as percent and hex.
     static func encoded(_ text: String) -> String {
-        text.utf8.map { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."):
-                String(UnicodeScalar(byte))
-            default: "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
-            }
-        }.joined()
-    }
-
-    private final class Collector: ChannelInboundHandler, @unchecked Sendable {  // SAFETY: on its event loop alone
-        typealias InboundIn = HTTPClientResponsePart
-        private let promise: EventLoopPromise<Answer>
-        private var status = 0
-        private var body: [UInt8] = []
-        private var done = false
-
-        init(_ promise: EventLoopPromise<Answer>) { self.promise = promise }
-
-        private func finish(_ result: Result<Answer, any Error>) {
-            guard !done else { return }
-            done = true
-            promise.completeWith(result)
-        }
-
-        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-            switch unwrapInboundIn(data) {
-            case .head(let head): status = Int(head.status.code)
-            case .body(let part):
-                body += part.readableBytesView
-                if body.count > AdminClient.most { context.close(promise: nil) }
-            case .end: finish(.success(Answer(status: status, body: body)))
+        text.utf8.reduce(into: "") { out, byte in
+            let character = Character(Unicode.Scalar(byte))
+            if byte < 0x80, character.isLetter || character.isNumber || "-._~".contains(character) {
+                out.append(character)
+            } else {
+                out += "%" + Hex.text([byte]).uppercased()
             }
         }
+    }
+}
 
-        func channelInactive(context: ChannelHandlerContext) {
-            finish(.failure(Failure.failed("the connection ended")))
-            context.fireChannelInactive()
-        }
+struct AdminDocument: Sendable {
+    /// As the host wrote it.
+    let text: [UInt8]
+    let root: JSONValue
+    var string: String { String(decoding: text, as: UTF8.self) }
+}
 
-        func errorCaught(context: ChannelHandlerContext, error: any Error) {
-            finish(.failure(error))
-            context.close(promise: nil)
+enum AdminError: Error {
+    case timedOut, tooLong, cutShort
+
+    /// In words an operator knows.
+    static func words(_ error: any Error) -> String {
+        switch error {
+        case AdminError.timedOut: "it took too long"
+        case AdminError.tooLong: "it is over \(ConfigReader.byteText(AdminClient.longest))"
+        case AdminError.cutShort: "the connection was closed before its end"
+        case let error as NIOConnectionError:
+            error.connectionErrors.first.map { words($0.error) } ?? "\(error.host) is not known"
+        case let error as IOError: String(cString: strerror(error.errnoCode))
+        case is ChannelError: "it took too long to connect"
+        default: "\(error)"
         }
     }
+}
+
+/// Sends one request when the connection is there, and gathers its answer.
+private final class AnswerReader: ChannelInboundHandler {
+    typealias InboundIn = HTTPClientResponsePart
+    typealias OutboundOut = HTTPClientRequestPart
+
+    private let head: HTTPRequestHead
+    private let promise: EventLoopPromise<AdminAnswer>
+    private var status = 0
+    private var body: [UInt8] = []
+
+    init(_ head: HTTPRequestHead, _ promise: EventLoopPromise<AdminAnswer>) {
+        (self.head, self.promise) = (head, promise)
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head): status = Int(head.status.code)
+        case .body(let part):
+            guard body.count + part.readableBytes <= AdminClient.longest else {
+                promise.fail(AdminError.tooLong)
+                return context.close(promise: nil)
+            }
+            body += part.readableBytesView
+        case .end: promise.succeed(AdminAnswer(status: status, body: body))
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        promise.fail(error)
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { promise.fail(AdminError.cutShort) }
 }

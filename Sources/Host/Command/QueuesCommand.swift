@@ -15,11 +15,11 @@ struct QueuesCommand: AsyncParsableCommand {
         subcommands: [Move.self, Drop.self])
 
     private static func withStore(
-        _ options: ConfigOption, _ name: String, _ body: @escaping @Sendable (DeliveryStore) async throws -> Void
+        _ options: ConfigurationOption, _ name: String, _ body: @escaping @Sendable (DeliveryStore) async throws -> Void
     ) async throws {
-        let configuration = try options.configuration()
+        let configuration = try options.load()
         if configuration.sinks.contains(where: { $0.name.description == name }) {
-            throw Failure.usage("\(name) is a configured sink: its queue is in use")
+            throw CommandFailure("\(name) is a configured sink: its queue is in use", code: CommandFailure.usage)
         }
         let log = Logger(label: "portcullis") { _ in SwiftLogNoOpLogHandler() }
         let gate = Gate(configuration, log: log)
@@ -39,12 +39,12 @@ struct QueuesCommand: AsyncParsableCommand {
     struct Drop: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Forgets everything in a queue.")
         @Argument(help: "The sink that is no longer configured.") var name: String
-        @OptionGroup var options: ConfigOption
+        @OptionGroup var options: ConfigurationOption
 
         func run() async throws {
             let name = name
             try await QueuesCommand.withStore(options, name) { store in
-                Output.line("\(try await store.dropQueue(name)) dropped")
+                CommandContext.current.console.out("\(try await store.dropQueue(name)) dropped")
             }
         }
     }
@@ -53,15 +53,16 @@ struct QueuesCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Gives everything in a queue to another sink.")
         @Argument(help: "The sink that is no longer configured.") var name: String
         @Option(name: .long, help: ArgumentHelp("A configured sink.", valueName: "sink")) var to: String
-        @OptionGroup var options: ConfigOption
+        @OptionGroup var options: ConfigurationOption
 
         func run() async throws {
-            guard try options.configuration().sinks.contains(where: { $0.name.description == to }) else {
-                throw Failure.usage("no sink is called \(to): give a configured one with --to")
+            guard try options.load().sinks.contains(where: { $0.name.description == to }) else {
+                throw CommandFailure(
+                    "no sink is called \(to): give a configured one with --to", code: CommandFailure.usage)
             }
             let (name, other) = (name, to)
             try await QueuesCommand.withStore(options, name) { store in
-                Output.line("\(try await store.moveQueue(name, to: other)) moved to \(other)")
+                CommandContext.current.console.out("\(try await store.moveQueue(name, to: other)) moved to \(other)")
             }
         }
     }

@@ -1,121 +1,116 @@
 import ArgumentParser
+import Glibc
 import JSON
 import SignalKit
 
 struct TryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "try",
-        abstract: "Shows what an adapter makes of a payload, and what each policy in the host says.",
+        commandName: "try", abstract: "Show what an adapter makes of a payload, without touching anything.",
         discussion: """
-            Touches nothing: no store, no sink, no network. The adapter's keys and the policies come from the configuration; \
-            without --config the adapter has its defaults, and no policy is asked.
-
-            portcullis try alertmanager payload.json --config portcullis.yaml
+            Prints every signal and what each in-process policy says of it. The adapter and the policies are those of \
+            the configuration; without one, the adapter has its defaults and no policy is asked. The gate is not: \
+            whether a signal is new only a running host knows.
             """)
 
-    @Argument(help: "The adapter's id.") var adapter: String
-    @Argument(help: "A file with the payload, or - for standard input.") var file: String
-    @Option(name: .long, help: ArgumentHelp("The configuration file.", valueName: "file")) var config: String?
-    @Option(name: .long, help: ArgumentHelp("The route, when the adapter has several.", valueName: "path")) var path:
-        String?
-    @OptionGroup var format: OutputOption
+    @Argument(help: "The adapter's id: alertmanager, prometheus, …")
+    var adapter: String
+
+    @Argument(help: ArgumentHelp("A file that holds a request's body; - is the standard input.", valueName: "file"))
+    var body: String
+
+    @Option(help: "The route whose adapter to take, when several have the same.")
+    var path: String?
+
+    @Option(help: ArgumentHelp("The Content-Type to read it with.", valueName: "type"))
+    var contentType = "application/json"
+
+    @OptionGroup var config: ConfigurationOption
+    @OptionGroup var form: OutputOption
 
     func run() async throws {
-        let body = try InputFile.bytes(file, most: 64 << 20)
-        let (plugin, policies) = try plugin()
-        let decoded: Decoded
-        do throws(AdapterError) {
-            decoded = try plugin.decode(
-                InboundRequest(body: body, contentType: "application/json", receivedAt: JSONLogHandler.now))
+        let console = CommandContext.current.console
+        let bench = try bench()
+        let bytes: [UInt8]
+        do {
+            bytes = try InputFile.bytes(body, limit: bench.limit)
         } catch {
-            let place = [error.path.map { "at \($0)" }, error.offset.map { "at byte \($0)" }].compactMap(\.self)
-            throw Failure.failed("\(adapter) can't read \(file): " + ([error.message] + place).joined(separator: " "))
+            throw CommandFailure("\(body): \(error.message)")
         }
-        let chain = PolicyChain(policies: policies)
-        let context = PolicyContext(adapter: PluginID(adapter) ?? "unknown", receivedAt: JSONLogHandler.now)
-        var results: [(Signal, String)] = []
+        let now = Timestamp.now
+        let decoded: Decoded
+        do {
+            decoded = try bench.adapter.decode(InboundRequest(body: bytes, contentType: contentType, receivedAt: now))
+        } catch {
+            let place = [error.path, error.offset.map { "byte \($0)" }].compactMap(\.self).joined(separator: ", ")
+            throw CommandFailure(
+                "\(body): \(adapter) can't read it: \(error.message)\(place.isEmpty ? "" : " (\(place))")")
+        }
+        var trials: [Trial] = []
         for signal in decoded.signals {
-            switch await chain.decide(signal, context) {
-            case .pass(let passed): results.append((passed, "pass: on to the gate"))
-            case .filtered(let policy, let reason): results.append((signal, "filtered by \(policy): \(reason)"))
-            case .unavailable(let policy, let message): results.append((signal, "unavailable: \(policy): \(message)"))
-            }
+            trials.append(
+                await Trial(signal, bench.policies, PolicyContext(adapter: bench.id, receivedAt: now)))
         }
-        format.output == .json ? printJSON(results, decoded) : printText(results, decoded)
+        let report = TryReport(adapter: bench.words, trials: trials, decoded: decoded)
+        if form.isJSON {
+            console.out(String(decoding: try report.document.text(pretty: true), as: UTF8.self))
+        } else {
+            for line in report.lines { console.out(line) }
+        }
     }
 
-    private func plugin() throws -> (any SignalAdapter, [HostConfiguration.InProcessPolicy]) {
-        let plugins = PortcullisHost.plugins
-        guard let type = plugins.adapters.first(where: { $0.id.description == adapter }) else {
-            let known = plugins.adapters.map { $0.id.description }
-            let hint =
-                nearest(adapter, among: known).map { "did you mean \($0)?" }
-                ?? "this build has \(known.joined(separator: ", "))"
-            throw Failure.usage("no adapter is called \(adapter); \(hint)")
-        }
-        guard let config else {
-            var reader = ConfigReader(ConfigNode(.null, mark: ConfigMark(line: 1, column: 1)), path: adapter)
-            do {
-                return (try type.init(&reader, .silent), [])
-            } catch {
-                throw Failure.usage("\(adapter) needs keys of its own (\(error.message)): name a file with --config")
-            }
-        }
-        var options = ConfigOption()
-        options.config = config
-        let configuration = try options.configuration()
-        guard
-            let route = configuration.routes.first(where: {
-                $0.adapter.description == adapter && (path == nil || $0.path == path)
-            })
-        else { throw Failure.usage("\(config) has no such route of \(adapter)") }
-        return (route.plugin, configuration.policies)
+    private struct Bench {
+        let id: PluginID
+        let adapter: any SignalAdapter
+        let policies: [HostConfiguration.InProcessPolicy]
+        let limit: Int
+        /// Where it comes from.
+        let words: String
     }
 
-    private func printText(_ results: [(Signal, String)], _ decoded: Decoded) {
-        for (signal, said) in results {
-            Output.line("\(signal.name)  \(signal.status.rawValue)")
-            Output.line("    fingerprint  \(Fingerprint(signal.identity))")
-            if let severity = signal.severity { Output.line("    severity     \(severity)") }
-            if let target = signal.target {
-                Output.line("    target       \(target.kind) \(target.namespace.map { "\($0)/" } ?? "")\(target.name)")
+    private func bench() throws(CommandFailure) -> Bench {
+        let known = CommandContext.current.plugins.adapters
+        guard let type = known.first(where: { $0.id.description == adapter }) else {
+            let names = known.map { $0.id.description }
+            let hint = nearest(adapter, among: names).map { "; did you mean \($0)?" } ?? ""
+            throw CommandFailure(
+                "there is no adapter \(adapter)\(hint) known here: \(names.joined(separator: ", "))",
+                code: CommandFailure.usage)
+        }
+        // Without a file named, the usual one counts when there is one.
+        var policies: [HostConfiguration.InProcessPolicy] = []
+        var limit = HostConfiguration.Limits().body
+        if config.given != nil || path != nil || access(config.file, F_OK) == 0 {
+            let read = try config.load()
+            let routes = read.routes.filter { $0.adapter == type.id && (path == nil || $0.path == path) }
+            if let route = routes.first {
+                return Bench(
+                    id: type.id, adapter: route.plugin, policies: read.policies, limit: read.server.limits.body,
+                    words: "\(adapter) at \(route.path)")
             }
-            if let time = signal.startsAt { Output.line("    starts       \(time)") }
-            if let time = signal.endsAt { Output.line("    ends         \(time)") }
-            let labels = signal.labels.entries.map { "\($0.name)=\"\($0.value)\"" }.joined(separator: ", ")
-            Output.line("    labels       \(labels)")
-            Output.line("    policies     \(said)")
+            if let path {
+                throw CommandFailure("\(config.file) has no \(adapter) at \(path)", code: CommandFailure.usage)
+            }
+            policies = read.policies
+            limit = read.server.limits.body
         }
-        for item in decoded.rejected { Output.line("item \(item.index) would be a dead letter: \(item.reason)") }
-        if decoded.truncated > 0 { Output.line("the sender says that it left out \(decoded.truncated)") }
-        if results.isEmpty && decoded.rejected.isEmpty { Output.line("nothing in it") }
+        var keys = ConfigReader(ConfigNode(.null, mark: ConfigMark(line: 1, column: 1)), path: adapter)
+        do {
+            return Bench(
+                id: type.id, adapter: try type.init(&keys, .silent), policies: policies, limit: limit,
+                words: "\(adapter) with its defaults")
+        } catch {
+            throw CommandFailure(
+                "\(adapter) has keys without a default, so it needs a configuration: \(error.message)",
+                code: CommandFailure.usage)
+        }
     }
+}
 
-    private func printJSON(_ results: [(Signal, String)], _ decoded: Decoded) {
-        var out = JSONWriter()
-        out.beginObject()
-        out.key("signals")
-        out.beginArray()
-        for (signal, said) in results {
-            out.beginObject()
-            out.member("fingerprint", Fingerprint(signal.identity).description)
-            out.key("signal")
-            out.raw(SignalDocument.encode(signal))
-            out.member("policies", said)
-            out.endObject()
-        }
-        out.endArray()
-        out.key("dead_letters")
-        out.beginArray()
-        for item in decoded.rejected {
-            out.beginObject()
-            out.member("index", item.index)
-            out.member("reason", item.reason)
-            out.endObject()
-        }
-        out.endArray()
-        out.member("truncated", decoded.truncated)
-        out.endObject()
-        Output.line(String(decoding: out.bytes, as: UTF8.self))
+extension Timestamp {
+    /// The system's clock.
+    static var now: Timestamp {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(milliseconds: Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000)
     }
 }

@@ -90,6 +90,6 @@ struct HostConfiguration: Sendable {
     /// In file order, `persist` last.
     let gatePolicies: [any GatePolicy]
     let sinks: [SinkEntry]
-    /// Said at every start, and on `/readyz?verbose`.
+    /// What is allowed and probably not meant, by place in the file.
     var warnings: [ConfigError] = []
 }

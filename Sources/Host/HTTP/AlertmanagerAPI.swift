@@ -54,7 +54,7 @@ enum AlertmanagerAPI {
         out.endObject()
         out.key("versionInfo")
         out.beginObject()
-        out.member("version", Version.current)
+        out.member("version", PortcullisHost.version)
         for name in ["revision", "branch", "buildUser", "buildDate", "goVersion"] { out.member(name, "") }
         out.endObject()
         out.key("config")
@@ -65,8 +65,4 @@ enum AlertmanagerAPI {
         out.endObject()
         return out.bytes
     }
-}
-
-enum Version {
-    static let current = "0.1.0"
 }

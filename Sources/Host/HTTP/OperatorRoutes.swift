@@ -63,7 +63,7 @@ struct OperatorRoutes: OperatorAPI {
         // A store that is shut is an answer too.
         let stats = shut == nil ? try await store.stats() : DeliveryStore.Stats()
         return document { out in
-            out.member("version", Version.current)
+            out.member("version", PortcullisHost.version)
             out.member("uptime_seconds", started.duration(to: .now).components.seconds)
             out.key("store")
             out.beginObject()

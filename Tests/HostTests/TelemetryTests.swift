@@ -1,0 +1,68 @@
+import CoreMetrics
+import JSON
+import Logging
+import SignalKit
+import TestSupport
+import Testing
+
+@testable import Host
+
+@Suite struct TelemetryTests {
+    @Test func everythingThatIsMeasuredPassesPromtool() async throws {
+        let metrics = HostMetrics()
+        metrics.prepare(try GateRig.configuration())
+        metrics.verdict(.accepted, adapter: "alertmanager", policy: "persist", by: 3)
+        metrics.response(status: 201, route: "/a\"b\\c")
+        metrics.request(route: "/a", .milliseconds(3))
+        metrics.gate(.microseconds(700))
+        var stats = DeliveryStore.Stats()
+        stats.queues = [("file", 3, .seconds(4))]
+        stats.dead = [("sink/file", 2)]
+        metrics.sampled(stats)
+        let text = metrics.registry.render()
+        let check = try await ChildProcess.run("promtool", ["check", "metrics"], input: text)
+        #expect(check.end == .exited(0), "\(check.output)\(check.errors)")
+        #expect(
+            text.contains(#"portcullis_verdicts_total{adapter="alertmanager",policy="persist",verdict="accepted"} 3"#))
+        #expect(text.contains(#"route="/a\"b\\c""#))
+        #expect(text.contains(#"portcullis_queue_oldest_age_seconds{sink="file"} 4"#))
+        #expect(text.contains("portcullis_gate_duration_seconds_bucket{le=\"0.001\"} 1"))
+        #expect(text.contains("portcullis_gate_duration_seconds_bucket{le=\"10\"} 1"))
+        #expect(text.contains("portcullis_gate_duration_seconds_count 1"))
+        #expect(text.contains("portcullis_store_up 0"))
+        #expect(text.contains(#"portcullis_store_errors_total{code="timed-out"} 0"#))
+    }
+
+    @Test func aLibrarysOwnMetricsAreShownToo() {
+        let registry = PrometheusRegistry()
+        Counter(label: "lib.requests", dimensions: [("kind", "a")], factory: registry).increment(by: 2)
+        Timer(label: "lib.time", dimensions: [], factory: registry).recordNanoseconds(2_000_000)
+        let text = registry.render()
+        #expect(text.contains("lib_requests{kind=\"a\"} 2"))
+        #expect(text.contains("lib_time_seconds_count 1"))
+    }
+
+    @Test func labelsThatGrowWithoutEndAreBounded() {
+        let registry = PrometheusRegistry()
+        for place in 0..<(PrometheusRegistry.mostSeries + 100) {
+            registry.counter("c", "x", [("l", "\(place)")]).increment(by: 1)
+        }
+        #expect(registry.render().split(separator: "\n").count <= PrometheusRegistry.mostSeries + 4)
+    }
+
+    @Test func aLogLineIsOneLineOfJSONWhateverIsInIt() throws {
+        let line = JSONLogHandler.line(
+            level: .warning, message: "two\nlines \"quoted\"", label: "portcullis",
+            metadata: [
+                "reason": "a\u{0}b\nc", "count": .stringConvertible(3), "list": .array(["x", "y"]), "map": ["k": "v"],
+            ], now: Timestamp(milliseconds: 0))
+        #expect(line.filter { $0 == UInt8(ascii: "\n") }.count == 1)
+        #expect(line.last == UInt8(ascii: "\n"))
+        let document = try JSONDocument.parse(Array(line.dropLast())).root
+        #expect(document["msg"]?.string == "two\nlines \"quoted\"")
+        #expect(document["level"]?.string == "warning")
+        #expect(document["count"]?.integer == 3)
+        #expect(document["map"]?["k"]?.string == "v")
+        #expect(document["ts"]?.string == "1970-01-01T00:00:00.000Z")
+    }
+}
