@@ -26,7 +26,7 @@ build: install-build ## build .build/release/portcullis
 
 test: install-test ## build once, run every test
 	swift build --build-tests
-	swift test --skip-build
+	@scripts/test.sh
 
 demo: build ## the story of the README, by itself
 	@scripts/demo.sh $(PORTCULLIS)

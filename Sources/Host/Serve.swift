@@ -45,11 +45,13 @@ struct Serve: Sendable {
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         let deliveries = Task { await delivery.run() }
         let failure = await firstEnd(of: http, deliveryStore, signals)
-        await http.stop()
+        // Every request ends by its deadline; a sender that does not read its answer must not keep the host.
+        let deadline = configuration.server.limits.deadline
+        await bounded(by: deadline * 2) { await http.stop() }
         delivery.stop()
-        // A sink that hangs must not keep the host: its claims come back by themselves.
-        await bounded(by: configuration.server.limits.deadline) { await deliveries.value }
-        await http.stopAdmin()
+        // Nor must a sink that hangs: its claims come back by themselves.
+        await bounded(by: deadline) { await deliveries.value }
+        await bounded(by: .seconds(2)) { await http.stopAdmin() }
         if let failure { throw failure }
         log.notice("stopped")
     }

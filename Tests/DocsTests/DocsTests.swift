@@ -1,5 +1,9 @@
+import Redis
+import SignalKit
 import TestSupport
 import Testing
+
+@testable import Host
 
 @Test func everyMakeCommandInTheDocumentsExists() throws {
     let targets = makeTargets(try Repository.text("Makefile"))
@@ -52,4 +56,24 @@ import Testing
     let document = Markdown(
         path: "docs/bad.md", text: "[a](nowhere.md#x), ![b](b.png) and [c](https://example.org)\n```\n[d](d)\n```\n")
     #expect(document.relativeLinks == ["nowhere.md", "b.png"])
+}
+
+@Test func everyMetricStandsInTheOperatorsDocument() throws {
+    let text = try Repository.text("docs/operations.md")
+    let metrics = HostMetrics()
+    metrics.received("x", 1)
+    metrics.truncated("x", 1)
+    metrics.verdict(.accepted, adapter: "x", policy: nil)
+    metrics.response(status: 200, route: "x")
+    metrics.request(route: "x", .zero)
+    metrics.storeError(.reset)
+    metrics.delivery(sink: "x", result: "delivered")
+    var stats = DeliveryStore.Stats()
+    stats.queues = [("x", 1, .zero)]
+    stats.dead = [("x", 1)]
+    metrics.sampled(stats)
+    let names = metrics.registry.render().split(separator: "\n").filter { $0.hasPrefix("# TYPE ") }
+        .compactMap { $0.split(separator: " ").dropFirst(2).first }
+    #expect(names.count >= 16)
+    for name in names { #expect(text.contains("`\(name)`"), "docs/operations.md does not name \(name)") }
 }

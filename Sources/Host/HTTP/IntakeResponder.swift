@@ -60,13 +60,14 @@ struct IntakeResponder: Sendable {
         let answer: IntakeAnswer
         var rest: BodyRest?
         var bytes = 0
-        if let refusal = refusal(of: request, route) {
+        let refusal = refusal(of: request, route)
+        if refusal == nil, request.headers[.expect]?.lowercased() == "100-continue" {
+            try await writer.writeInformationalHead(HTTPResponse(status: .continue))
+        }
+        if let refusal {
             answer = .refused(refusal)
             rest = BodyRest(request.body)
         } else if let route, let ticket = inFlight.begin() {
-            if request.headers[.expect]?.lowercased() == "100-continue" {
-                try await writer.writeInformationalHead(HTTPResponse(status: .continue))
-            }
             let deadline = NIODeadline.now() + TimeAmount(limits.deadline)
             let reading = await before(deadline, on: channel.eventLoop) {
                 await read(request, route, exchange.id, ticket, channel.eventLoop, until: began + limits.deadline)

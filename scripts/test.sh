@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# test.sh: runs every test of the build, one group after the other. What only computes would take the threads from tests
+# that wait for real processes, and what builds a package of its own would take the processor from both. The first group
+# takes whatever no other names, so that a new target is never left out.
+set -euo pipefail
+
+compute='^(SignalKit|SignalTesting|JSON|Adapters|Policies|Tidy|Docs)Tests\.'
+hosts='^AcceptanceTests\.'
+faults='^FaultsTests\.'
+package='^AcceptanceTests\.ThirdParty'
+output=$(mktemp /tmp/portcullis-tests.XXXXXX)
+trap 'rm -f "$output"' EXIT
+
+group() { # group WHAT OPTION...
+    echo "--- $1"
+    shift
+    swift test --skip-build "$@" 2>&1 | tee "$output"
+    # A filter that fits nothing would pass.
+    grep --quiet 'Test run with [1-9]' "$output" || { echo "test.sh: no test was run" >&2; exit 1; }
+}
+
+group "stores and sinks" --skip "$compute" --skip "$hosts" --skip "$faults"
+group "what only computes" --filter "$compute"
+group "whole hosts" --filter "$hosts" --skip "$package"
+group "faults" --filter "$faults"
+group "another package" --filter "$package"
