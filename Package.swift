@@ -137,7 +137,8 @@ let package = Package(
         .testTarget(name: "FaultsTests", dependencies: ["TestSupport", "JSON", "portcullis"], swiftSettings: settings),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "DocsTests", dependencies: ["Host", "Redis", "SignalKit", "TestSupport", "JSON"], swiftSettings: settings),
+            name: "DocsTests", dependencies: ["Host", "Redis", "SignalKit", "TestSupport", "JSON"],
+            swiftSettings: settings),
     ],
     cxxLanguageStandard: .cxx17
 )

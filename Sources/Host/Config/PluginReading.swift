@@ -29,9 +29,10 @@ struct PluginReading {
         _ make: (inout ConfigReader, Services) throws(ConfigError) -> Built
     ) -> Built? {
         let heard = Heard()
-        let listening = Services { [services] level, text in
-            if level == .warning { heard.add(text) } else { services.log(level, text) }
-        }
+        let listening = Services(
+            log: { [services] level, text in
+                if level != .warning || !heard.add(text) { services.log(level, text) }
+            }, failPoint: services.failPoint)
         var built: Built?
         do {
             built = try make(&config, listening)
@@ -42,7 +43,7 @@ struct PluginReading {
                 _ = config.node(key.path.split(separator: ".").first.map(String.init) ?? "")
             }
         }
-        for text in heard.texts { findings.warn(config.path, config.mark, text) }
+        for text in heard.end() { findings.warn(config.path, config.mark, text) }
         config.finish()
         findings.add(config.errors)
         return config.errors.isEmpty ? built : nil
@@ -57,11 +58,24 @@ struct PluginReading {
     }
 }
 
-/// What was said while a plugin read its keys.
+/// Warnings of a plugin while it is built; what it says later, in its life, is for the log.
 private final class Heard: Sendable {
-    private let said = Mutex<[String]>([])
-    func add(_ text: String) { said.withLock { $0.append(text) } }
-    var texts: [String] { said.withLock { $0 } }
+    private let said = Mutex<[String]?>([])
+
+    /// - Returns: false when the building is over.
+    func add(_ text: String) -> Bool {
+        said.withLock { said in
+            said?.append(text)
+            return said != nil
+        }
+    }
+
+    func end() -> [String] {
+        said.withLock { said in
+            defer { said = nil }
+            return said ?? []
+        }
+    }
 }
 
 extension PluginReading {

@@ -52,7 +52,11 @@ final class GateRig: Sendable {
 
     deinit {
         running.cancel()
-        group.shutdownGracefully { _ in }
+        // The loops go when nobody connects on them any more.
+        Task { [running, group] in
+            await running.value
+            try? await group.shutdownGracefully()
+        }
     }
 
     /// A rig on a server that is not expected to pass its verification.
