@@ -67,6 +67,18 @@ YAML
     eventually "the store open" bash -c "curl --silent http://127.0.0.1:$admin/metrics | grep --quiet '^portcullis_store_up 1'"
 }
 
+script_rate() { # script_rate SHA KIND ALERTS: calls/s of the gate's script, nine words for each signal
+    local document words=() range=999999999
+    document="{\"name\":\"Load\",\"padding\":\"$(printf 'x%.0s' $(seq 500))\"}"
+    [ "$2" = new ] || range=50
+    for _ in $(seq "$3"); do
+        words+=(__rand_int__00000000000000000000 f 0 0 "$document" __rand_int__0000 "" '{"name":"Load"}' '{"name":"Load"}')
+    done
+    redis-benchmark -p "$redis" -c "$connections" -n $((40000 / $3)) -r "$range" -q \
+        EVALSHA "$1" 1 '{portcullis}:clock' "${words[@]}" | tr '\r' '\n' \
+        | sed --quiet --regexp-extended 's/.* ([0-9]+)\.[0-9]+ requests per second.*/\1/p' | tail --lines=1
+}
+
 row() { printf '%-34s %-9s %6s %11s %10s %9s %8s\n' "$@"; }
 
 load() { # load WHAT KIND ALERTS PORT
@@ -125,6 +137,13 @@ for alerts in 1 64; do
         read -r failed replies <<<"$calls"
         rate=$((replies * 1000000000 / spent))
         row "Redis alone, the same calls" "$kind" "$alerts" "$rate" "$((rate * alerts))" "-" "$failed"
+    done
+    # The gate's script by redis-benchmark, with arguments of its own: many connections, one call each at a time.
+    gate=$(LC_ALL=C grep --text --max-count=1 --extended-regexp '^[0-9a-f]{40}' "$work/calls" | tr -d '\r')
+    for kind in new repeated; do
+        redis-cli -p "$redis" flushall >/dev/null
+        rate=$(script_rate "$gate" "$kind" "$alerts")
+        row "redis-benchmark, the gate's script" "$kind" "$alerts" "$rate" "$((rate * alerts))" "-" "-"
     done
     stop_all
 done

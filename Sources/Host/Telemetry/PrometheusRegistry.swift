@@ -49,7 +49,10 @@ final class PrometheusRegistry: Sendable {
         return state.withLockedValue { state in
             if let found = state.families[name]?.series[key] as? S { return found }
             var key = key
-            if state.count >= Self.mostSeries { key = "" }
+            if state.count >= Self.mostSeries {
+                key = ""
+                if let rest = state.families[name]?.series[key] as? S { return rest }
+            }
             let made = make()
             // A name that is used for two kinds keeps its first; the second is measured for nobody.
             guard state.families[name].map({ $0.kind == kind }) ?? true else { return made }
