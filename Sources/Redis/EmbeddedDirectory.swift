@@ -142,6 +142,10 @@ final class FileLock: Sendable {
 
     deinit { close(descriptor) }
 
+    /// Gives it up for every copy: between a fork and its exec another thread's child has one for a moment. Not for a
+    /// lock that was handed on.
+    func release() { flock(descriptor, LOCK_UN) }
+
     func write(_ text: String) {
         ftruncate(descriptor, 0)
         let bytes = Array(text.utf8)

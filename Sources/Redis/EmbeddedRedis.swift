@@ -222,7 +222,11 @@ public final class EmbeddedRedis: Sendable {
             return held.process
         }
         if let process { await end(process) }
-        held.withLockedValue { $0 = Held(isStopping: true) }
+        let lock = held.withLockedValue { held in
+            defer { held = Held(isStopping: true) }
+            return held.lock
+        }
+        lock?.release()
     }
 
     private func end(_ process: ServerProcess) async {

@@ -63,6 +63,12 @@ struct ServerProcess: Sendable, Hashable {
 
     /// A process that has ended counts as gone before anyone has waited for it: whoever adopts an orphan may never.
     var isAlive: Bool {
+        // The first thread of a child may be a zombie while others still end; only then can it be waited for.
+        if isChild {
+            var end = siginfo_t()
+            guard waitid(P_PID, id_t(pid), &end, WEXITED | WNOHANG | WNOWAIT) == 0 else { return false }
+            return end._sifields._sigchld.si_pid == 0
+        }
         guard let status = Self.status(pid) else { return false }
         return status.started == started && status.state != "Z" && status.state != "X"
     }

@@ -21,8 +21,9 @@ func before<Value: Sendable>(
             resume(value)
         }
         let timer = eventLoop.scheduleTask(deadline: deadline) {
-            task.cancel()
+            // In this order: what the cancellation makes of the body must not come first.
             resume(nil)
+            task.cancel()
         }
         // The timer must not outlive the body: there may be many bodies within one deadline.
         Task {

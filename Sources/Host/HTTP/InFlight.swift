@@ -10,7 +10,12 @@ final class InFlight: Sendable {
     private let requests: Int
     private let bytes: Int
 
-    init(_ limits: HostConfiguration.Limits) { (requests, bytes) = (limits.inFlight, limits.inFlightBytes) }
+    private let metrics: HostMetrics
+
+    init(_ limits: HostConfiguration.Limits, _ metrics: HostMetrics) {
+        (requests, bytes) = (limits.inFlight, limits.inFlightBytes)
+        self.metrics = metrics
+    }
 
     /// One request's share; it must be given back with `end`.
     struct Ticket: Sendable {
@@ -18,11 +23,13 @@ final class InFlight: Sendable {
     }
 
     func begin() -> Ticket? {
-        state.withLockedValue { state in
+        let ticket: Ticket? = state.withLockedValue { state in
             guard state.requests < requests else { return nil }
             state.requests += 1
             return Ticket()
         }
+        if ticket != nil { metrics.inFlight(requests: 1, bytes: 0) }
+        return ticket
     }
 
     /// - Returns: false when there is no room; then nothing was added.
@@ -32,8 +39,10 @@ final class InFlight: Sendable {
             state.bytes += count
             return true
         }
-        if fits { ticket.bytes += count }
-        return fits
+        guard fits else { return false }
+        ticket.bytes += count
+        metrics.inFlight(requests: 0, bytes: count)
+        return true
     }
 
     func end(_ ticket: Ticket) {
@@ -41,7 +50,6 @@ final class InFlight: Sendable {
             state.requests -= 1
             state.bytes -= ticket.bytes
         }
+        metrics.inFlight(requests: -1, bytes: -ticket.bytes)
     }
-
-    var current: (requests: Int, bytes: Int) { state.withLockedValue { ($0.requests, $0.bytes) } }
 }

@@ -31,7 +31,7 @@ struct IntakeResponder: Sendable {
         limits = configuration.server.limits
         self.intake = intake
         authenticator = Authenticator(log: log)
-        inFlight = InFlight(limits)
+        inFlight = InFlight(limits, metrics)
         self.metrics = metrics
         self.log = log
         started = JSONLogHandler.now
@@ -141,11 +141,7 @@ struct IntakeResponder: Sendable {
         _ eventLoop: any EventLoop, until deadline: ContinuousClock.Instant
     ) async -> Reading {
         var ticket = held
-        defer {
-            inFlight.end(ticket)
-            note()
-        }
-        note()
+        defer { inFlight.end(ticket) }
         let announced = request.headers[.contentLength].flatMap { Int($0) }
         var body: [UInt8] = []
         body.reserveCapacity(min(announced ?? 0, 1 << 20))
@@ -180,11 +176,6 @@ struct IntakeResponder: Sendable {
 
     private func headers(_ request: Request) -> [String: String] {
         Dictionary(request.headers.map { ($0.name.canonicalName, $0.value) }) { "\($0), \($1)" }
-    }
-
-    private func note() {
-        let current = inFlight.current
-        metrics.inFlight(requests: current.requests, bytes: current.bytes)
     }
 
     // MARK: The answer

@@ -118,9 +118,10 @@ final class HostMetrics: Sendable {
         histogram.observe(duration)
     }
 
+    /// Changes, so that it does not matter in which order two threads tell theirs.
     func inFlight(requests: Int, bytes: Int) {
-        requestsInFlight.set(Double(requests))
-        bytesInFlight.set(Double(bytes))
+        if requests != 0 { requestsInFlight.increment(by: Double(requests)) }
+        if bytes != 0 { bytesInFlight.increment(by: Double(bytes)) }
     }
 
     // MARK: Store

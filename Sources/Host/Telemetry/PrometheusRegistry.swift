@@ -154,7 +154,7 @@ final class PrometheusHistogram: Series, TimerHandler {
     func observe(_ value: Double) {
         let place = bounds.firstIndex { value <= $0 } ?? bounds.count
         counts[place].wrappingIncrement(ordering: .relaxed)
-        sum.wrappingIncrement(by: Int64(value * 1e9), ordering: .relaxed)
+        sum.wrappingIncrement(by: Int64(exactly: (value * 1e9).rounded()) ?? 0, ordering: .relaxed)
     }
 
     func observe(_ duration: Duration) {
