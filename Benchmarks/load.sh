@@ -143,6 +143,7 @@ for alerts in 1 64; do
     for kind in new repeated; do
         redis-cli -p "$redis" flushall >/dev/null
         rate=$(script_rate "$gate" "$kind" "$alerts")
+        redis-cli -p "$redis" exists '{portcullis}:q:file' | grep --quiet 1 || { echo "bench: nothing was accepted" >&2; exit 1; }
         row "redis-benchmark, the gate's script" "$kind" "$alerts" "$rate" "$((rate * alerts))" "-" "-"
     done
     stop_all
