@@ -41,6 +41,11 @@ struct HostConfiguration: Sendable {
         case bearer(tokenFile: String)
         /// HMAC-SHA-256 of the body, hex, in `header`, with or without `sha256=` before it.
         case hmac(keyFile: String, header: String)
+
+        /// For `WWW-Authenticate`, which every 401 must have (RFC 9110, 15.5.2).
+        var scheme: String {
+            if case .hmac = self { "HMAC-SHA256" } else { "Bearer" }
+        }
     }
 
     enum Store: Sendable, Equatable {

@@ -44,7 +44,7 @@ struct AdminResponder: Sendable {
             if decision != .allowed {
                 let refusal: Refusal =
                     decision == .unavailable
-                    ? .unavailable(detail: "authentication service unavailable") : .unauthenticated
+                    ? .unavailable(detail: "authentication service unavailable") : .unauthenticated(scheme: "Bearer")
                 return StatusTable.reply(
                     to: .refused(refusal), instance: nil, requestID: exchange.id, retryAfter: Int.random(in: 1...5))
             }

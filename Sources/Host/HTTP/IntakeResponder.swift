@@ -117,7 +117,7 @@ struct IntakeResponder: Sendable {
             return .wrongMediaType
         }
         switch authenticator.early(route.authentication, request.headers) {
-        case .refused: return .unauthenticated
+        case .refused: return .unauthenticated(scheme: route.authentication.scheme)
         case .unavailable: return .unavailable(detail: "authentication service unavailable")
         case .allowed, nil: break
         }
@@ -163,7 +163,10 @@ struct IntakeResponder: Sendable {
         if let announced, announced != body.count { return .cut }
         if Task.isCancelled { return .cut }
         switch authenticator.late(route.authentication, request.headers, body) {
-        case .refused: return .answered(.refused(.unauthenticated), bytes: body.count)
+        case .refused:
+            return
+                .answered(
+                    .refused(.unauthenticated(scheme: route.authentication.scheme)), bytes: body.count)
         case .unavailable:
             return .answered(.refused(.unavailable(detail: "authentication service unavailable")), bytes: body.count)
         case .allowed: break

@@ -73,7 +73,7 @@ enum StatusTable {
             var reply = problem.reply(instance: instance, requestID: requestID)
             if problem.status == 503 { reply.headers.append((.retryAfter, String(retryAfter))) }
             if case .wrongMethod(let allowed) = refusal { reply.headers.append((.allow, allowed)) }
-            if refusal == .unauthenticated { reply.headers.append((.wwwAuthenticate, "Bearer")) }
+            if case .unauthenticated(let scheme) = refusal { reply.headers.append((.wwwAuthenticate, scheme)) }
             return reply
         }
     }

@@ -25,7 +25,8 @@ enum Refusal: Sendable, Equatable {
     case overloaded(detail: String)
     case shuttingDown
     case malformed(message: String, offset: Int?, path: String?)
-    case unauthenticated
+    /// The way that would be taken, as the answer names it: `Bearer`.
+    case unauthenticated(scheme: String)
     case forbidden
     case unknownPath
     case wrongMethod(allowed: String)

@@ -38,7 +38,8 @@ import Testing
 
     private static let refusals: [(Refusal, Int)] = [
         (.unavailable(detail: "x"), 503), (.overloaded(detail: "x"), 503), (.shuttingDown, 503),
-        (.malformed(message: "x", offset: 3, path: "alerts[0]"), 400), (.unauthenticated, 401), (.forbidden, 403),
+        (.malformed(message: "x", offset: 3, path: "alerts[0]"), 400), (.unauthenticated(scheme: "Bearer"), 401),
+        (.forbidden, 403),
         (.unknownPath, 404), (.wrongMethod(allowed: "POST"), 405), (.tooLarge(limit: 1), 413), (.wrongMediaType, 415),
         (.bug, 500),
     ]
