@@ -33,7 +33,7 @@ public struct Plugins: Sendable {
     /// Everything that comes with Portcullis.
     public static var standard: Plugins {
         Plugins(
-            adapters: [AlertmanagerAdapter.self, PrometheusAdapter.self],
+            adapters: [AlertmanagerAdapter.self, PrometheusAdapter.self, KubernetesEventsAdapter.self],
             policies: [Filter.self],
             gatePolicies: [Deduplicate.self, StormPolicy.self, Persist.self],
             sinks: [JSONLines.self])

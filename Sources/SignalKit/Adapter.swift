@@ -31,16 +31,21 @@ public struct RejectedItem: Sendable, Equatable {
     }
 }
 
-/// What a request held: `signals.count + rejected.count` is the number of items that the sender sent.
+/// What a request held: `signals.count + rejected.count + skipped` is the number of items that the sender sent.
 public struct Decoded: Sendable {
     public var signals: [Signal]
     public var rejected: [RejectedItem]
     /// Items that the sender says it left out (Alertmanager's `truncatedAlerts`).
     public var truncated: Int
+    /// Items that were read and are not asked for, by the adapter's configuration or their nature (a bookmark).
+    public var skipped: Int
 
-    public init(signals: [Signal] = [], rejected: [RejectedItem] = [], truncated: Int = 0) {
-        (self.signals, self.rejected, self.truncated) = (signals, rejected, truncated)
+    public init(signals: [Signal] = [], rejected: [RejectedItem] = [], truncated: Int = 0, skipped: Int = 0) {
+        (self.signals, self.rejected, self.truncated, self.skipped) = (signals, rejected, truncated, skipped)
     }
+
+    /// What the sender sent.
+    public var items: Int { signals.count + rejected.count + skipped }
 }
 
 /// A body that an adapter can't read at all: the request is a 400.

@@ -76,7 +76,7 @@ struct SampleExamination<Adapter: SignalAdapter> {
                 add(.errors, "offset \(offset) of a body of \(body.count) bytes", kind: "offset")
             }
         case .success(let decoded):
-            let items = decoded.signals.count + decoded.rejected.count
+            let items = decoded.items
             if Set(decoded.rejected.map(\.index)).count != decoded.rejected.count
                 || decoded.rejected.contains(where: { !(0..<items).contains($0.index) })
             {
@@ -85,7 +85,7 @@ struct SampleExamination<Adapter: SignalAdapter> {
             if decoded.rejected.contains(where: { $0.reason.isEmpty || $0.reason.utf8.count > 1_024 }) {
                 add(.errors, "a reason that is empty or longer than 1 KiB")
             }
-            if decoded.truncated < 0 { add(.errors, "truncated is negative") }
+            if decoded.truncated < 0 || decoded.skipped < 0 { add(.errors, "truncated or skipped is negative") }
             for item in decoded.rejected.prefix(16) { replay(item, bare) }
         }
         return answer
@@ -97,7 +97,7 @@ struct SampleExamination<Adapter: SignalAdapter> {
         case .failure(let error):
             add(.replay, "the replay body of a rejected item can't be read: \(error.message)", kind: "unreadable")
         case .success(let again):
-            let items = again.signals.count + again.rejected.count
+            let items = again.items
             if items != 1 {
                 add(.replay, "the replay body of a rejected item is read as \(items) items", kind: "items")
             }
@@ -108,11 +108,11 @@ struct SampleExamination<Adapter: SignalAdapter> {
 
     private mutating func count(_ answer: Answer, _ what: String, _ rule: AdapterRule = .counting) {
         guard case .success(let decoded) = answer else { return }
-        let found = decoded.signals.count + decoded.rejected.count
+        let found = decoded.items
         guard found != sample.items else { return }
         add(
             rule,
-            "\(what): \(decoded.signals.count) accepted and \(decoded.rejected.count) rejected of \(sample.items)",
+            "\(what): \(decoded.signals.count) accepted, \(decoded.rejected.count) rejected, \(decoded.skipped) skipped of \(sample.items)",
             kind: what)
     }
 

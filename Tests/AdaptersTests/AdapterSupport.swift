@@ -65,6 +65,11 @@ enum Fixture {
     static let alertmanagerResolved = String(decoding: PackageResources.alertmanager_resolved_json, as: UTF8.self)
     static let prometheusFiring = String(decoding: PackageResources.prometheus_firing_json, as: UTF8.self)
     static let prometheusResolved = String(decoding: PackageResources.prometheus_resolved_json, as: UTF8.self)
+    static let eventCore = String(decoding: PackageResources.kubernetes_event_core_json, as: UTF8.self)
+    static let eventNew = String(decoding: PackageResources.kubernetes_event_new_json, as: UTF8.self)
+    static let eventCoreAsNew = String(decoding: PackageResources.kubernetes_event_core_as_new_json, as: UTF8.self)
+    static let eventNewAsCore = String(decoding: PackageResources.kubernetes_event_new_as_core_json, as: UTF8.self)
+    static let eventWatch = String(decoding: PackageResources.kubernetes_watch_jsonl, as: UTF8.self)
     static let amtoolAdd = String(decoding: PackageResources.amtool_add_json, as: UTF8.self)
 }
 

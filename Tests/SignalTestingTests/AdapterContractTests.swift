@@ -54,7 +54,7 @@ struct AdapterContractTests {
             messages("{", #"[{"labels":{"a":"b"}}]"#).first?.hasPrefix("the sample can't be read: malformed") == true)
         #expect(
             messages(.init(#"[{"labels":{"a":"b"}}]"#, items: 2)).contains(
-                "the sample: 1 accepted and 0 rejected of 2"))
+                "the sample: 1 accepted, 0 rejected, 0 skipped of 2"))
         #expect(messages(.init(bytes: .init(repeating: 32, count: 65_537)))[0] == "the sample is longer than 64 KiB")
     }
 

@@ -29,4 +29,25 @@ struct BuiltInAdapterTests {
             """#, items: 3)
         try AdapterContract(PrometheusAdapter.self, samples: [batch, "[{\"labels\":{\"a\":\"b\"}}]"]).check()
     }
+
+    @Test func theKubernetesEventsAdapterKeepsTheContract() throws {
+        let list = AdapterSample(
+            #"""
+            {"kind":"EventList","apiVersion":"v1","metadata":{"resourceVersion":"7"},"items":[
+            {"metadata":{"name":"e-1","namespace":"shop"},"involvedObject":{"apiVersion":"v1","kind":"Pod",
+            "namespace":"shop","name":"p-1","uid":"u-1"},"reason":"BackOff","message":"It is «full» \u003c3","count":3,
+            "source":{"component":"kubelet","host":"n-1"},"firstTimestamp":"2026-08-01T11:00:00Z",
+            "lastTimestamp":"2026-08-01T11:30:00Z","type":"Warning","eventTime":null,"reportingComponent":""},
+            {"metadata":{},"involvedObject":{"kind":"Node","name":"n-1"},"reason":"Started","type":"Normal"},
+            {"metadata":{},"reason":"NoObject","type":"Warning"}]}
+            """#, items: 3)
+        let line = AdapterSample(
+            #"""
+            {"type":"MODIFIED","object":{"kind":"Event","apiVersion":"events.k8s.io/v1","metadata":{"name":"e"},
+            "eventTime":"2026-08-01T11:00:00.123456Z","reportingController":"c","reason":"Evicted","note":"full",
+            "regarding":{"kind":"Pod","namespace":"shop","name":"p-1"},"type":"Warning","series":{"count":2,
+            "lastObservedTime":"2026-08-01T11:30:00.000000Z"}}}
+            """#, items: 1)
+        try AdapterContract(KubernetesEventsAdapter.self, samples: [list, line]).check()
+    }
 }

@@ -44,6 +44,7 @@ struct TryReport {
 
     var lines: [String] {
         var lines = ["\(adapter): signals: \(trials.count), items that can't be read: \(decoded.rejected.count)"]
+        if decoded.skipped > 0 { lines.append("not asked for: \(decoded.skipped)") }
         if decoded.truncated > 0 { lines.append("the sender left out \(decoded.truncated) more") }
         for trial in trials {
             let signal = trial.signal
@@ -114,6 +115,7 @@ struct TryReport {
         }
         return [
             "adapter": .string(adapter), "signals": .array(signals), "truncated": .integer(Int64(decoded.truncated)),
+            "skipped": .integer(Int64(decoded.skipped)),
             "rejected": .array(
                 decoded.rejected.map { ["index": .integer(Int64($0.index)), "reason": .string($0.reason)] }),
         ]

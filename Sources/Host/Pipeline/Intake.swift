@@ -61,7 +61,8 @@ struct Intake: Taking {
     }
 
     private func note(_ decoded: Decoded, from adapter: PluginID, _ requestID: String) {
-        metrics.received(adapter, decoded.signals.count + decoded.rejected.count)
+        metrics.received(adapter, decoded.items)
+        if decoded.skipped > 0 { metrics.verdict(.filtered, adapter: adapter, policy: nil, by: decoded.skipped) }
         if decoded.truncated > 0 {
             metrics.truncated(adapter, decoded.truncated)
             log.warning(

@@ -1,0 +1,74 @@
+import JSON
+public import SignalKit
+
+/// Kubernetes events: core/v1 and events.k8s.io/v1, one, a list, or a line of a watch.
+///
+/// An event says that something happened to an object. Its problem is the reason together with that object, so both kinds
+/// of one event, and all its repeats, have one fingerprint. Events never resolve: an episode ends when it is no longer
+/// repeated (`retention` of deduplicate).
+public struct KubernetesEventsAdapter: SignalAdapter {
+    public static let id: PluginID = "kubernetes-events"
+    private let choice: EventChoice
+
+    public init(_ config: inout ConfigReader, _ services: Services) throws(ConfigError) {
+        choice = try EventChoice(&config)
+    }
+
+    /// - Throws: `AdapterError`: `malformed` for what is not JSON, `tooLarge` past 64 levels of nesting, `unexpected`
+    ///   for a document that is no event, no list of them, and no line of a watch.
+    public func decode(_ request: InboundRequest) throws(AdapterError) -> Decoded {
+        let document = try JSONDocument.read(request.body)
+        guard let root = document.root.object else {
+            throw AdapterError(.unexpected, "expected an object: an Event, an EventList or a line of a watch")
+        }
+        var decoded = Decoded()
+        if root["kind"] == nil, let word = root["type"]?.string, let object = root["object"] {
+            switch word {
+            case "ADDED", "MODIFIED": try single(object, "object", &decoded)
+            case "DELETED", "BOOKMARK": decoded.skipped = 1
+            case "ERROR": throw AdapterError(.unexpected, "the watch ended with an error", path: "object")
+            default: throw AdapterError(.unexpected, "no type of a watch's line", path: "type")
+            }
+            return decoded
+        }
+        switch root["kind"]?.string {
+        case "Event"?: try single(document.root, nil, &decoded)
+        case "EventList"?, "List"?:
+            guard let items = root["items"], let array = items.array else {
+                throw AdapterError(.unexpected, "expected an array of events", path: "items")
+            }
+            let version = root["apiVersion"]?.string
+            for (index, item) in array.enumerated() { take(item, version, index, &decoded) }
+        default: throw AdapterError(.unexpected, "expected Event, EventList or List", path: "kind")
+        }
+        return decoded
+    }
+
+    private func single(_ event: JSONValue, _ path: String?, _ decoded: inout Decoded) throws(AdapterError) {
+        guard event["kind"]?.equals("Event") == true else {
+            throw AdapterError(.unexpected, "expected an Event", path: path.map { $0 + ".kind" } ?? "kind")
+        }
+        take(event, nil, 0, &decoded)
+    }
+
+    private func take(_ event: JSONValue, _ version: String?, _ index: Int, _ decoded: inout Decoded) {
+        do throws(EventFault) {
+            guard let signal = try choice.signal(try EventFields(event, in: version)) else {
+                decoded.skipped += 1
+                return
+            }
+            decoded.signals.append(signal)
+        } catch {
+            var body = JSONWriter()
+            body.beginObject()
+            body.member("kind", "EventList")
+            body.member("apiVersion", version ?? event["apiVersion"]?.string ?? "v1")
+            body.key("items")
+            body.beginArray()
+            event.write(to: &body)
+            body.endArray()
+            body.endObject()
+            decoded.rejected.append(RejectedItem(index: index, reason: error.reason, replay: body.bytes))
+        }
+    }
+}

@@ -1,0 +1,168 @@
+import Adapters
+import SignalKit
+import Testing
+
+struct KubernetesEventsTests {
+    private let all: KubernetesEventsAdapter
+    private let warnings: KubernetesEventsAdapter
+    init() throws {
+        all = try adapter(KubernetesEventsAdapter.self, [("types", texts("*"))])
+        warnings = try adapter(KubernetesEventsAdapter.self)
+    }
+
+    /// An event of core/v1; `fields` come before those that are usual.
+    private func event(
+        reason: String = "BackOff", type: String = "Warning", object: String? = nil, fields: String = ""
+    ) -> String {
+        let object = object ?? #"{"apiVersion":"v1","kind":"Pod","namespace":"shop","name":"p-1","uid":"u-1"}"#
+        return #"{"kind":"Event","apiVersion":"v1",\#(fields)"metadata":{"name":"e"},"involvedObject":\#(object),"#
+            + #""reason":"\#(reason)","message":"restarting","type":"\#(type)"}"#
+    }
+
+    @Test func bothKindsOfOneEventAreOneSignal() throws {
+        for (core, new) in [
+            (Fixture.eventCore, Fixture.eventCoreAsNew), (Fixture.eventNewAsCore, Fixture.eventNew),
+        ] {
+            let signal = try all.one(core)
+            #expect(try all.one(new) == signal)
+            #expect(signal.name == "Resized" && signal.status == .firing && signal.severity == "info")
+            #expect(signal.target == Target(kind: "Widget", namespace: "demo", name: "w1"))
+            #expect(signal.annotations["message"] == "size went from 2 to 3")
+            #expect(signal.annotations["count"] == "1")
+            #expect(signal.endsAt == nil)
+        }
+        let old = try all.one(Fixture.eventCore)
+        #expect(old.startsAt == (try at("2026-11-23T04:14:03Z")))
+        #expect(old.labels["component"] == "gateway" && old.labels["host"] == "h1")
+        let new = try all.one(Fixture.eventNew)
+        #expect(new.startsAt == (try at("2026-11-23T04:14:03.123Z")))
+        #expect(new.labels["component"] == "example.test/gateway")
+        // Both were about one object and one reason: one problem, though two events.
+        #expect(old.identity == new.identity)
+    }
+
+    @Test func everyLineOfARealWatchIsRead() throws {
+        var (signals, skipped) = (0, 0)
+        for line in Fixture.eventWatch.split(separator: "\n") {
+            let decoded = try all.decode(String(line))
+            #expect(decoded.rejected.isEmpty && decoded.items == 1)
+            signals += decoded.signals.count
+            skipped += decoded.skipped
+        }
+        #expect(signals == 3 && skipped == 2)
+        #expect(
+            all.refusal(#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}"#)?.path == "object"
+        )
+        #expect(all.refusal(#"{"type":"OTHER","object":{}}"#)?.path == "type")
+    }
+
+    @Test func aListGivesItsItemsItsVersion() throws {
+        let item =
+            #"{"metadata":{},"regarding":{"kind":"Node","name":"n-1"},"reason":"NodeNotReady","type":"Warning","note":"gone"}"#
+        let list = try warnings.decode(
+            #"{"kind":"EventList","apiVersion":"events.k8s.io/v1","items":[\#(item),\#(event())]}"#)
+        #expect(list.signals.map(\.name) == ["NodeNotReady", "BackOff"])
+        #expect(list.signals.map(\.severity) == ["critical", "warning"])
+        #expect(list.signals.first?.annotations["message"] == "gone")
+        #expect(try warnings.decode(#"{"kind":"List","apiVersion":"v1","items":[]}"#).items == 0)
+        #expect(try warnings.decode(#"{"kind":"List","apiVersion":"v1","items":[\#(event())]}"#).signals.count == 1)
+    }
+
+    @Test func repeatsAreCountedWhereverTheCountStands() throws {
+        #expect(try warnings.one(event(fields: #""count":7,"#)).annotations["count"] == "7")
+        let series = #""count":null,"series":{"count":30,"lastObservedTime":"2026-08-01T11:59:00.000000Z"},"#
+        let signal = try warnings.one(event(fields: series))
+        #expect(signal.annotations["count"] == "30")
+        #expect(signal.annotations["last"] == "2026-08-01T11:59:00.000Z")
+        let same = try warnings.one(event(fields: #""count":8,"#)).identity
+        #expect(try warnings.one(event(fields: #""count":9,"#)).identity == same)
+    }
+
+    @Test func anotherObjectOrReasonIsAnotherProblem() throws {
+        let one = try warnings.one(event()).identity
+        for other in [
+            event(reason: "Unhealthy"),
+            event(object: #"{"apiVersion":"v1","kind":"Pod","namespace":"shop","name":"p-1","uid":"u-2"}"#),
+            event(object: #"{"apiVersion":"v1","kind":"Pod","namespace":"till","name":"p-1","uid":"u-1"}"#),
+            event(object: #"{"apiVersion":"v2","kind":"Pod","namespace":"shop","name":"p-1","uid":"u-1"}"#),
+        ] { #expect(try warnings.one(other).identity != one) }
+    }
+
+    @Test func whatIsNotAskedForIsSkipped() throws {
+        #expect(try warnings.decode(event(type: "Normal")).skipped == 1)
+        #expect(try warnings.decode(event(type: "")).skipped == 1)
+        let some = try adapter(
+            KubernetesEventsAdapter.self,
+            [("reasons", texts("Failed*", "BackOff")), ("namespaces", texts("shop", "kube-?"))])
+        #expect(try some.decode(event()).signals.count == 1)
+        #expect(try some.decode(event(reason: "FailedMount")).signals.count == 1)
+        #expect(try some.decode(event(reason: "Unhealthy")).skipped == 1)
+        #expect(try some.decode(event(object: #"{"kind":"Pod","namespace":"kube-1","name":"p"}"#)).signals.count == 1)
+        #expect(try some.decode(event(object: #"{"kind":"Pod","namespace":"other","name":"p"}"#)).skipped == 1)
+        // A cluster's own objects have no namespace.
+        #expect(try some.decode(event(object: #"{"kind":"Node","name":"n"}"#)).skipped == 1)
+    }
+
+    @Test func severitiesAreConfigurable() throws {
+        let mine = try adapter(
+            KubernetesEventsAdapter.self,
+            [("severity", mapping([("Back*", .scalar("page", plain: true))]).content)])
+        #expect(try mine.one(event()).severity == "page")
+        #expect(try mine.one(event(reason: "OOMKilling")).severity == "critical")
+        #expect(try mine.one(event(reason: "Whatever")).severity == "warning")
+        var config = ConfigReader(mapping([("severity", texts("x"))]), path: "adapters[0]")
+        _ = try KubernetesEventsAdapter(&config, .silent)
+        #expect(config.errors.map(\.path) == ["adapters[0].severity"])
+    }
+
+    @Test(arguments: [
+        (#"{"kind":"Event","apiVersion":"v1","reason":"x"}"#, "involvedObject: missing"),
+        (#"{"kind":"Event","apiVersion":"v1","involvedObject":null,"reason":"x"}"#, "involvedObject: missing"),
+        (#"{"kind":"Event","apiVersion":"v1","involvedObject":[],"reason":"x"}"#, "involvedObject: expected an object"),
+        (#"{"kind":"Event","apiVersion":"events.k8s.io/v1","involvedObject":{},"reason":"x"}"#, "regarding: missing"),
+        (
+            #"{"kind":"Event","apiVersion":"v1","involvedObject":{"kind":"Pod"},"reason":"x"}"#,
+            "involvedObject.name: missing"
+        ),
+        (
+            #"{"kind":"Event","apiVersion":"v1","involvedObject":{"kind":"Pod","name":7},"reason":"x"}"#,
+            "involvedObject.name: expected a string"
+        ),
+        (
+            #"{"kind":"Event","apiVersion":"v1","involvedObject":{"kind":"Pod","name":"a","name":"b"},"reason":"x"}"#,
+            "involvedObject: a field is given twice"
+        ),
+        (#"{"kind":"Event","apiVersion":"v1","involvedObject":{"kind":"Pod","name":"a"}}"#, "reason: missing"),
+        (
+            #"{"kind":"Event","apiVersion":"v1","involvedObject":{"kind":"Pod","name":"a"},"reason":"x","firstTimestamp":"soon"}"#,
+            "firstTimestamp: not an RFC 3339 time"
+        ),
+        (#"{"kind":"Event","apiVersion":"v3"}"#, "apiVersion: neither v1 nor events.k8s.io/v1"),
+        (#"{"kind":"Event","kind":"Event"}"#, "event: a field is given twice"),
+    ])
+    func whatCannotBeReadIsSetAsideWithItsReason(_ body: String, _ reason: String) throws {
+        #expect(try all.reason(body) == reason)
+        let list = try all.decode(#"{"kind":"EventList","apiVersion":"v1","items":[\#(event()),\#(body)]}"#)
+        #expect(list.signals.count == 1)
+        #expect(list.rejected.map(\.index) == [1])
+        #expect(list.rejected.map(\.reason) == [reason])
+    }
+
+    @Test func nullTimesUnknownFieldsAndLongMessagesAreFine() throws {
+        let fields = #""firstTimestamp":null,"lastTimestamp":null,"eventTime":null,"surprise":{"a":[1]},"#
+        let signal = try warnings.one(event(fields: fields))
+        #expect(signal.startsAt == nil && signal.annotations["last"] == nil)
+        let long = String(repeating: "m", count: 64 << 10)
+        let body = event().replacing("restarting", with: long)
+        #expect(try warnings.one(body).annotations["message"] == long)
+        let huge = event().replacing("restarting", with: String(repeating: "m", count: 2 << 20))
+        #expect(try warnings.reason(#"{"type":"ADDED","object":\#(huge)}"#).contains("131072 at most"))
+    }
+
+    @Test(arguments: [
+        "[]", "7", #"{"kind":"Pod"}"#, "{}", #"{"kind":"EventList","items":{}}"#, #"{"kind":"EventList"}"#,
+    ])
+    func aBodyThatHoldsNoEventsIsRefused(_ body: String) throws {
+        #expect(all.refusal(body)?.code == .unexpected)
+    }
+}
