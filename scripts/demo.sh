@@ -45,9 +45,9 @@ sed -e 's|"status": "firing"|"status": "resolved"|; s|"endsAt": "[^"]*"|"endsAt"
 
 post() { # post FILE EXPECTED: shows the request and the answer, and checks the status
     local status body
-    echo "\$ curl http://127.0.0.1:8080/api/v1/signals/alertmanager --data @$1"
-    body=$(curl --silent --show-error --max-time 10 --write-out '\n%{http_code}' --header 'Content-Type: application/json' \
-        --data "@$work/$1" "http://127.0.0.1:$port/api/v1/signals/alertmanager")
+    echo "\$ curl --json @$1 http://127.0.0.1:8080/api/v1/signals/alertmanager"
+    body=$(cd "$work" && curl --silent --show-error --max-time 10 --write-out '\n%{http_code}' \
+        --json "@$1" "http://127.0.0.1:$port/api/v1/signals/alertmanager")
     status=${body##*$'\n'}
     printf '%s\n  %s\n\n' "$status" "${body%$'\n'*}"
     [ "$status" = "$2" ] || { echo "demo: expected $2" >&2; tail -n 20 "$work/host.log" >&2; exit 1; }
