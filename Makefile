@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-BUILD_PACKAGES := g++ make git pkg-config libhiredis-dev libjansson-dev libsimdjson-dev libre2-dev zlib1g-dev redis-server
+BUILD_PACKAGES := g++ make git pkg-config libcurl4-openssl-dev libhiredis-dev libjansson-dev libsimdjson-dev libre2-dev zlib1g-dev redis-server
 TEST_PACKAGES := $(BUILD_PACKAGES) procps redis-sentinel redis-tools prometheus prometheus-alertmanager curl openssl
 LINT_PACKAGES := git make lua5.1 shellcheck
 BENCH_PACKAGES := $(BUILD_PACKAGES) redis-tools prometheus-alertmanager curl wrk

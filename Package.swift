@@ -63,6 +63,10 @@ let package = Package(
             ],
             swiftSettings: settings),
 
+        .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
+        .target(
+            name: "Kubernetes", dependencies: ["CCurl", "JSON", host("Yams", "Yams")], swiftSettings: settings),
+
         .target(name: "Adapters", dependencies: ["SignalKit", "JSON"], swiftSettings: settings),
         .target(
             name: "Policies", dependencies: ["SignalKit", "JSON", "CRE2", host("Crypto", "swift-crypto")],
@@ -97,6 +101,12 @@ let package = Package(
         .executableTarget(name: "portcullis", dependencies: ["Host"], swiftSettings: settings),
 
         .target(name: "TestSupport", dependencies: ["JSON"], path: "Tests/TestSupport", swiftSettings: settings),
+        .target(
+            name: "TestAPIServer",
+            dependencies: [
+                "JSON", host("NIOCore", "swift-nio"), host("NIOPosix", "swift-nio"), host("NIOHTTP1", "swift-nio"),
+                host("NIOSSL", "swift-nio-ssl"), host("NIOConcurrencyHelpers", "swift-nio"),
+            ], path: "Tests/TestAPIServer", swiftSettings: settings),
         .testTarget(name: "SignalKitTests", dependencies: ["SignalKit"], swiftSettings: settings),
         .testTarget(
             name: "SignalTestingTests", dependencies: ["SignalKit", "SignalTesting", "Adapters", "JSON"],
@@ -108,6 +118,9 @@ let package = Package(
                 "Redis", "TestSupport", host("NIOCore", "swift-nio"), host("NIOPosix", "swift-nio"),
                 host("NIOConcurrencyHelpers", "swift-nio"), host("Logging", "swift-log"),
             ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "KubernetesTests", dependencies: ["Kubernetes", "JSON", "TestSupport", "TestAPIServer"],
             swiftSettings: settings),
         .testTarget(
             name: "AdaptersTests", dependencies: ["Adapters", "SignalKit", "SignalTesting", "JSON"],

@@ -22,6 +22,40 @@ public enum JSONTree: Sendable, Hashable, ExpressibleByStringLiteral, Expressibl
         self = .object(Dictionary(elements) { _, last in last })
     }
 
+    /// A copy to edit. Of a name that occurs twice, the last counts.
+    public init(_ value: JSONValue) {
+        switch value.kind {
+        case .null: self = .null
+        case .boolean: self = .boolean(value.boolean ?? false)
+        case .number: self = value.integer.map(JSONTree.integer) ?? .number(value.double ?? 0)
+        case .string: self = .string(value.string ?? "")
+        case .array: self = .array(value.array?.map(JSONTree.init) ?? [])
+        case .object:
+            let members = value.object?.map { ($0.key, JSONTree($0.value)) } ?? []
+            self = .object(Dictionary(members) { _, last in last })
+        }
+    }
+
+    /// A member; nil when there is none or this is no object. Setting one of what is no object makes it one.
+    public subscript(_ key: String) -> JSONTree? {
+        get {
+            guard case .object(let members) = self else { return nil }
+            return members[key]
+        }
+        set {
+            var members: [String: JSONTree] = [:]
+            if case .object(let known) = self { members = known }
+            members[key] = newValue
+            self = .object(members)
+        }
+    }
+
+    /// Nil when it is of another kind.
+    public var text: String? {
+        guard case .string(let text) = self else { return nil }
+        return text
+    }
+
     /// - Throws: `.malformed` for what JSON can't say: a number that is not finite, a string with a NUL.
     public func text(pretty: Bool = false) throws(JSONError) -> [UInt8] {
         let value = try made()

@@ -57,8 +57,9 @@ extension Rule {
         "Redis": ["CHiredis"],
         "Adapters": ["SignalKit", "JSON"],
         "Policies": ["SignalKit", "JSON"],
-        "Sinks": ["SignalKit", "JSON"],
-        "Host": ["SignalKit", "JSON", "Redis", "Adapters", "Policies", "Sinks"],
+        "Kubernetes": ["CCurl", "JSON"],
+        "Sinks": ["SignalKit", "JSON", "Kubernetes"],
+        "Host": ["SignalKit", "JSON", "Redis", "Kubernetes", "Adapters", "Policies", "Sinks"],
         "portcullis": ["SignalKit", "Host", "Adapters", "Policies", "Sinks"],
     ]
 

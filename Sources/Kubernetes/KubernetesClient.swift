@@ -1,0 +1,72 @@
+public struct KubernetesRequest: Sendable {
+    public enum Method: String, Sendable {
+        case get = "GET", post = "POST", put = "PUT", patch = "PATCH", delete = "DELETE"
+    }
+
+    public var method: Method
+    /// From the root, with query: `/api/v1/namespaces/shop/events?limit=500`. What stands in it must be encoded.
+    public var path: String
+    /// JSON; empty for none.
+    public var body: [UInt8]
+    public var contentType: String?
+
+    public init(_ method: Method, _ path: String, body: [UInt8] = [], contentType: String? = nil) {
+        (self.method, self.path, self.body) = (method, path, body)
+        self.contentType = contentType ?? (body.isEmpty ? nil : "application/json")
+    }
+
+    /// For one segment of a path or one value of a query (RFC 3986, 2.3).
+    public static func encoded(_ text: String) -> String {
+        var out = ""
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                UInt8(ascii: "~"):
+                out.unicodeScalars.append(Unicode.Scalar(byte))
+            default:
+                let hex = String(byte, radix: 16, uppercase: true)
+                out += "%" + (hex.count == 1 ? "0" : "") + hex
+            }
+        }
+        return out
+    }
+}
+
+public struct KubernetesResponse: Sendable {
+    public internal(set) var status: Int
+    /// Names in lower case.
+    public internal(set) var headers: [String: String]
+    public internal(set) var body: [UInt8]
+}
+
+/// Talks to one API server.
+public final class KubernetesClient: Sendable {
+    private let credentials: Credentials
+
+    public init(_ credentials: Credentials) { self.credentials = credentials }
+
+    /// - Parameter deadline: of the whole request, its connection included.
+    /// - Returns: an answer with 2xx.
+    /// - Throws: anything else, as one of the bounded codes. After `timeout` and `interrupted` it is not known what
+    ///   became of the request.
+    public func send(
+        _ request: KubernetesRequest, within deadline: Duration = .seconds(10)
+    ) async throws(KubernetesError) -> KubernetesResponse {
+        let server = try credentials.access()
+        guard HTTPLoop.shared != nil else { throw KubernetesError(.unreachable, "no memory or no thread for libcurl") }
+        let box = TransferBox()
+        let result: Result<KubernetesResponse, KubernetesError> = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let transfer = Transfer(request, server, within: deadline) { continuation.resume(returning: $0) }
+                box.hold(transfer)
+            }
+        } onCancel: {
+            box.cancel()
+        }
+        return try result.get()
+    }
+
+    /// The namespace that the credentials name: that of the service account, or of the kubeconfig's context.
+    public var namespace: String? { try? credentials.access().namespace }
+}
