@@ -59,12 +59,16 @@ public struct Delivery: Sendable {
     /// Nil for a storm, and for an end by `reason` whose document the store no longer held.
     public let signal: Signal?
     public let storm: Storm?
+    /// This sink has had an earlier state of this episode, and said so. What is gone there since was taken away by
+    /// somebody. Always false for a sink without `needsHistory`.
+    public let isUpdate: Bool
     /// The whole delivery as one JSON object without a line break: what `jsonl` writes and `webhook` posts.
     public let json: [UInt8]
 
     public init(
         id: String, kind: Kind, state: State, fingerprint: String, episode: Int64, version: Int64, follows: Int64?,
-        count: Int64, first: Timestamp, last: Timestamp, reason: Reason?, signal: Signal?, storm: Storm?, json: [UInt8]
+        count: Int64, first: Timestamp, last: Timestamp, reason: Reason?, signal: Signal?, storm: Storm?,
+        isUpdate: Bool = false, json: [UInt8]
     ) {
         self.id = id
         self.kind = kind
@@ -79,6 +83,7 @@ public struct Delivery: Sendable {
         self.reason = reason
         self.signal = signal
         self.storm = storm
+        self.isUpdate = isUpdate
         self.json = json
     }
 }
@@ -109,6 +114,10 @@ public struct SinkError: Error, Hashable, Sendable {
 
 /// Hands deliveries outward. Delivering the same delivery twice, or an older one after a newer, must be harmless.
 public protocol Sink: Plugin {
+    /// Whether the store should remember which episode this sink has last had, for `Delivery.isUpdate`. It costs some
+    /// 100 bytes of Redis for each known problem; false if nothing is said.
+    static var needsHistory: Bool { get }
+
     /// Returns when the delivery is as durable as this sink makes it. Called concurrently.
     /// - Throws: `SinkError`; a retryable one brings the episode back later, in its latest state.
     func deliver(_ delivery: Delivery, _ context: DeliveryContext) async throws(SinkError)
@@ -118,5 +127,6 @@ public protocol Sink: Plugin {
 }
 
 extension Sink {
+    public static var needsHistory: Bool { false }
     public func close() async {}
 }

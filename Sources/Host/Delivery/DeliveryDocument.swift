@@ -7,23 +7,24 @@ enum DeliveryDocument {
     /// Nil when the reply is not of its shape.
     static func build(_ member: QueueMember, _ kind: String, _ view: [RedisValue]) -> Delivery? {
         switch kind {
-        case "signal" where view.count >= 8: signal(member, view)
-        case "storm" where view.count == 10: storm(member, view)
+        case "signal" where view.count >= 9: signal(member, view)
+        case "storm" where view.count == 11: storm(member, view)
         default: nil
         }
     }
 
-    /// kind, state, reason, count, episode, version, last, follows, document (left out of the reply when there is none)
+    /// kind, state, reason, count, episode, version, last, follows, told, document (left out of the reply when there is none)
     private static func signal(_ member: QueueMember, _ view: [RedisValue]) -> Delivery? {
         guard let state = view[1].string.flatMap(Delivery.State.init(rawValue:)), let reason = view[2].int,
             let count = view[3].int, let episode = view[4].int, let version = view[5].int, let last = view[6].int,
-            let follows = view[7].int
+            let follows = view[7].int, let told = view[8].int
         else { return nil }
-        let document = view.count > 8 ? view[8].bytesValue : nil
+        let document = view.count > 9 ? view[9].bytesValue : nil
         let fields = Fields(
             kind: .signal, state: state, fingerprint: member.name, episode: episode, version: version,
             follows: follows > 0 ? follows : nil, count: count, first: Timestamp(milliseconds: episode),
-            last: Timestamp(milliseconds: last), reason: reason == 1 ? .expired : reason == 2 ? .forgotten : nil)
+            last: Timestamp(milliseconds: last), reason: reason == 1 ? .expired : reason == 2 ? .forgotten : nil,
+            isUpdate: told == 1)
         return fields.delivery(
             signal: document.flatMap { SignalDocument.decode($0, fingerprint: member.name) }, storm: nil
         ) { out in
@@ -33,18 +34,20 @@ enum DeliveryDocument {
         }
     }
 
-    /// kind, state, total, firing, opened, version, last, group, members with episodes, their summaries
+    /// kind, state, total, firing, opened, version, last, group, members with episodes, their summaries, told
     private static func storm(_ member: QueueMember, _ view: [RedisValue]) -> Delivery? {
         guard let state = view[1].string.flatMap(Delivery.State.init(rawValue:)), let total = view[2].int,
             let firing = view[3].int, let opened = view[4].int, let version = view[5].int, let last = view[6].int,
             let group = view[7].bytesValue, let listed = view[8].list, let summaries = view[9].list,
+            let told = view[10].int,
             let members = StormReading.members(listed, summaries), let named = StormReading.group(group)
         else { return nil }
         let storm = Storm(
             id: member.name, group: named, members: Int(total), firing: Int(firing), listed: members)
         let fields = Fields(
             kind: .storm, state: state, fingerprint: member.name, episode: opened, version: version, follows: nil,
-            count: total, first: Timestamp(milliseconds: opened), last: Timestamp(milliseconds: last), reason: nil)
+            count: total, first: Timestamp(milliseconds: opened), last: Timestamp(milliseconds: last), reason: nil,
+            isUpdate: told == 1)
         return fields.delivery(signal: nil, storm: storm) { out in
             out.key("storm")
             out.beginObject()
@@ -71,6 +74,7 @@ enum DeliveryDocument {
         let count: Int64
         let first, last: Timestamp
         let reason: Delivery.Reason?
+        let isUpdate: Bool
 
         func delivery(signal: Signal?, storm: Storm?, content: (inout JSONWriter) -> Void) -> Delivery {
             let id = "\(fingerprint)-\(episode)-\(version)"
@@ -93,7 +97,7 @@ enum DeliveryDocument {
             return Delivery(
                 id: id, kind: kind, state: state, fingerprint: fingerprint, episode: episode, version: version,
                 follows: follows, count: count, first: first, last: last, reason: reason, signal: signal, storm: storm,
-                json: out.bytes)
+                isUpdate: isUpdate, json: out.bytes)
         }
     }
 }

@@ -90,6 +90,7 @@ struct DeliveryStore: Sendable {
                 $0.add(claim.member.bytes)
                 $0.add(claim.token)
                 $0.add(claim.delivery.version)
+                $0.add(claim.delivery.episode)
             }
         }
         let words = (reply.list ?? []).compactMap { $0.string.flatMap(Acknowledgement.init) }

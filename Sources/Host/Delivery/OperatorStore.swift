@@ -179,15 +179,16 @@ extension DeliveryStore {
         return try await stats().queues.filter { !owned.contains($0.name) && $0.depth > 0 }.map { ($0.name, $0.depth) }
     }
 
-    private func queueKeys(_ name: String) -> (queue: String, attempts: String) {
-        ("{\(scripts.prefix)}:q:\(name)", "{\(scripts.prefix)}:a:\(name)")
+    private func queueKeys(_ name: String) -> (queue: String, attempts: String, history: String) {
+        let prefix = "{\(scripts.prefix)}"
+        return ("\(prefix):q:\(name)", "\(prefix):a:\(name)", "\(prefix):t:\(name)")
     }
 
     /// Forgets a queue. - Returns: what was in it.
     func dropQueue(_ name: String) async throws(RedisError) -> Int {
-        let (queue, attempts) = queueKeys(name)
+        let (queue, attempts, history) = queueKeys(name)
         let replies = try await store.send([
-            RedisCommand("ZCARD", queue), RedisCommand("UNLINK", queue, attempts),
+            RedisCommand("ZCARD", queue), RedisCommand("UNLINK", queue, attempts, history),
             RedisCommand("SREM", StoreKeys.queues(scripts.prefix), name),
         ])
         for reply in replies { _ = try reply.get() }
@@ -196,14 +197,14 @@ extension DeliveryStore {
 
     /// Gives all that is in one queue to another sink; what is in both stays once. - Returns: what was in it.
     func moveQueue(_ name: String, to other: String) async throws(RedisError) -> Int {
-        let (queue, attempts) = queueKeys(name)
+        let (queue, attempts, history) = queueKeys(name)
         let into = queueKeys(other).queue
         let replies = try await store.send([
             RedisCommand("ZCARD", queue), RedisCommand("ZUNIONSTORE", into, "2", into, queue, "AGGREGATE", "MIN"),
             RedisCommand("SADD", StoreKeys.queues(scripts.prefix), other),
         ])
         for reply in replies { _ = try reply.get() }
-        _ = try await store.send(RedisCommand("UNLINK", queue, attempts))
+        _ = try await store.send(RedisCommand("UNLINK", queue, attempts, history))
         _ = try await store.send(RedisCommand("SREM", StoreKeys.queues(scripts.prefix), name))
         return Int(replies[0].int ?? 0)
     }

@@ -6,12 +6,17 @@ local due = redis.call('ZRANGEBYSCORE', queue, '-inf', string.format('%.0f', kit
 if #due == 0 then return {} end
 local first = kit.take(#due)
 
+local history = kit.history(sink)
+local function told(member, episode)
+  return history and redis.call('HGET', history, member) == string.format('%.0f', episode) and 1 or 0
+end
+
 local function signal(member)
   local record = kit.read(member)
   local view = record and kit.view(record)
   if not view then return nil end
   return {'signal', view.state == kit.FIRING and 'firing' or 'resolved', view.reason, view.count, view.episode,
-    view.version, view.last, view.follows, redis.call('GET', kit.key('d:', member))}
+    view.version, view.last, view.follows, told(member, view.episode), redis.call('GET', kit.key('d:', member))}
 end
 
 local function storm(member, now)
@@ -24,7 +29,7 @@ local function storm(member, now)
   local summaries = #names > 0 and redis.call('HMGET', kit.key('n:', member), unpack(names)) or {}
   redis.call('HSET', kit.key('s:', member), 'announced', now)
   return {'storm', found.state, found.total, found.firing, found.opened, found.version, found.last, more[1], listed,
-    summaries}
+    summaries, told(member, found.opened)}
 end
 
 local reply = {}

@@ -43,6 +43,7 @@ local function look(fingerprint, at)
     redis.call('ZADD', due, at + AGAIN, fingerprint)
   else
     redis.call('DEL', kit.key('r:', fingerprint), kit.key('d:', fingerprint))
+    kit.forget(fingerprint)
     redis.call('ZREM', due, fingerprint)
   end
 end
@@ -74,6 +75,7 @@ local function forget(id)
     redis.call('ZADD', ended, now - KEPT + AGAIN, id)
   else
     redis.call('UNLINK', kit.key('s:', id), kit.key('m:', id), kit.key('n:', id))
+    kit.forget(id)
     redis.call('ZREM', ended, id)
   end
 end

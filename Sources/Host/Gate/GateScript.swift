@@ -7,6 +7,7 @@ struct ScriptComposer: Sendable {
     struct Queue: Sendable {
         let name: PluginID
         let whenFull: HostConfiguration.WhenFull
+        let history: Bool
     }
 
     let queues: [Queue]
@@ -14,7 +15,9 @@ struct ScriptComposer: Sendable {
     let deadLetters: Int
 
     init(_ configuration: HostConfiguration) {
-        queues = configuration.sinks.map { Queue(name: $0.name, whenFull: $0.whenFull) }
+        queues = configuration.sinks.map {
+            Queue(name: $0.name, whenFull: $0.whenFull, history: type(of: $0.plugin).needsHistory)
+        }
         let persist = configuration.gatePolicies.lazy.compactMap { $0 as? Persist }.first
         backlog = persist?.backlog ?? 100_000
         deadLetters = persist?.deadLetters ?? 10_000
@@ -25,7 +28,10 @@ struct ScriptComposer: Sendable {
     ///   - constants: further members of `outbox`.
     func script(_ name: String, _ body: String, flags: String = "", constants: String = "") -> RedisScript {
         let sinks = queues.map {
-            "{name = \(Self.literal($0.name.description)), full = \(Self.literal($0.whenFull.rawValue))}"
+            """
+            {name = \(Self.literal($0.name.description)), full = \(Self.literal($0.whenFull.rawValue)), \
+            history = \($0.history)}
+            """
         }
         let text = """
             #!lua\(flags.isEmpty ? "" : " flags=\(flags)")

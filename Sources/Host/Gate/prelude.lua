@@ -159,6 +159,20 @@ function kit.queue(member, now, due)
   end
 end
 
+-- What a sink has last had, if it asks for that: an episode by fingerprint, in one hash for each sink.
+function kit.history(sink)
+  for _, known in ipairs(outbox.sinks) do
+    if known.name == sink then return known.history and base .. 't:' .. sink end
+  end
+end
+
+-- Forgets a fingerprint there.
+function kit.forget(fingerprint)
+  for _, sink in ipairs(outbox.sinks) do
+    if sink.history then redis.call('HDEL', base .. 't:' .. sink.name, fingerprint) end
+  end
+end
+
 -- Whether any queue of any host holds `member`.
 function kit.queued(member, except)
   for _, name in ipairs(redis.call('SMEMBERS', base .. 'queues')) do

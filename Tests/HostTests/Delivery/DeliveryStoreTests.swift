@@ -51,6 +51,34 @@ import Testing
         #expect(try await rig.delivery.acknowledge("file", again) == [.settled])
     }
 
+    @Test func aSinkThatAsksIsToldWhatItHasHad() async throws {
+        let rig = try await Rig(deduplicate: [Rig.entry("cooldown", "15m")], plugin: Remembering())
+        try await rig.at(.zero)
+        let signal = try Rig.signal()
+        _ = await rig.decide(signal)
+        let lost = try await rig.claims()
+        #expect(lost.map(\.delivery.isUpdate) == [false])
+        try await rig.at(.seconds(61))
+        // Handed over, but its word was lost: as if it had never been.
+        #expect(try await rig.deliver().map(\.isUpdate) == [false])
+        _ = await rig.decide(try Rig.signal("A", .resolved, ends: .minutes(2)))
+        #expect(try await rig.deliver().map(\.isUpdate) == [true])
+        try await rig.at(.minutes(10))
+        _ = await rig.decide(try Rig.signal("A", starts: .minutes(9)))
+        let next = try await rig.deliver()
+        #expect(next.map(\.isUpdate) == [false] && next.map(\.follows) == [lost[0].delivery.episode])
+        _ = await rig.decide(try Rig.signal("A", .resolved, ends: .minutes(11)))
+        #expect(try await rig.deliver().map(\.isUpdate) == [true])
+        #expect(try await rig.number("HLEN", "{test}:t:file") == 1)
+        try await rig.at(.minutes(60))
+        _ = try await rig.delivery.sweep(most: 10)
+        #expect(try await rig.number("HLEN", "{test}:t:file") == 0)
+        let plain = try await Rig()
+        _ = await plain.decide(signal)
+        _ = try await plain.deliver()
+        #expect(try await plain.number("EXISTS", "{test}:t:file") == 0)
+    }
+
     @Test func aGrownCountIsNoChange() async throws {
         let rig = try await Rig()
         _ = await rig.decide(try Rig.signal())

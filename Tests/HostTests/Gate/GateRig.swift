@@ -25,12 +25,13 @@ final class GateRig: Sendable {
         sinks: [(PluginID, HostConfiguration.WhenFull)] = [("file", .refuse)],
         backlog: Int = 1_000,
         letters: Int = 10, storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = [],
-        redis given: RedisServer? = nil, opens: Bool = true
+        redis given: RedisServer? = nil, opens: Bool = true, plugin: any Sink = Nowhere()
     ) async throws {
         redis = if let given { given } else { try await RedisServer.durable() }
         let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let configuration = try Self.configuration(
-            sinks: sinks, backlog: backlog, letters: letters, storm: storm, deduplicate: deduplicate)
+            sinks: sinks, backlog: backlog, letters: letters, storm: storm, deduplicate: deduplicate,
+            plugin: plugin)
         let gate = Gate(configuration, log: log)
         let scripts = DeliveryScripts(configuration)
         self.gate = gate
@@ -64,7 +65,7 @@ final class GateRig: Sendable {
 
     static func configuration(
         sinks: [(PluginID, HostConfiguration.WhenFull)] = [("file", .refuse)], backlog: Int = 1_000, letters: Int = 10,
-        storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = []
+        storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = [], plugin: any Sink = Nowhere()
     ) throws -> HostConfiguration {
         let mark = ConfigMark(line: 1, column: 1)
         func reader(_ entries: [ConfigNode.Entry]) -> ConfigReader {
@@ -86,7 +87,7 @@ final class GateRig: Sendable {
                 listen: .init(host: "127.0.0.1", port: 0), admin: nil, adminTokenFile: nil, limits: .init(), tls: nil),
             state: .init(store: .embedded(directory: "unused"), timeout: .seconds(5), prefix: "test"), routes: [],
             policies: [], gatePolicies: policies,
-            sinks: sinks.map { .init(name: $0.0, use: "test", whenFull: $0.1, plugin: Nowhere()) })
+            sinks: sinks.map { .init(name: $0.0, use: "test", whenFull: $0.1, plugin: plugin) })
     }
 
     static func entry(_ key: String, _ value: String) -> ConfigNode.Entry {
@@ -156,6 +157,15 @@ private struct Deaf: RedisObserver {
     func storeOpened() {}
     func storeShut(_ reason: RedisError) {}
     func storeFailed(_ code: RedisError.Code) {}
+}
+
+/// The same, but the store remembers what it has had.
+struct Remembering: Sink {
+    static let id: PluginID = "remembering"
+    static let needsHistory = true
+    init() {}
+    init(_ config: inout ConfigReader, _ services: Services) throws(ConfigError) {}
+    func deliver(_ delivery: Delivery, _ context: DeliveryContext) async throws(SinkError) {}
 }
 
 /// A sink that is never asked: these tests claim by themselves.
