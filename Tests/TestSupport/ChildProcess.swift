@@ -39,6 +39,8 @@ public final class ChildProcess: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, input, O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, outputFile, write, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, errorFile, write, 0o600)
+        // A listening socket that lived on in a child would take connections that nobody answers.
+        for descriptor in 3..<Self.descriptors { posix_spawn_file_actions_addclose(&actions, descriptor) }
         var none = sigset_t()
         var all = sigset_t()
         sigemptyset(&none)
@@ -60,6 +62,13 @@ public final class ChildProcess: Sendable {
         pid = child
         Orphans.expect(child)
     }
+
+    /// One past the highest that this process can have open.
+    private static let descriptors: Int32 = {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1_024 }
+        return Int32(clamping: min(limit.rlim_cur, 4_096))
+    }()
 
     deinit { kill() }
 
