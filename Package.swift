@@ -74,7 +74,7 @@ let package = Package(
                 .embedInCode("deduplicate.lua"), .embedInCode("storm.lua"), .embedInCode("persist.lua"),
             ],
             swiftSettings: settings),
-        .target(name: "Sinks", dependencies: ["SignalKit", "JSON"], swiftSettings: settings),
+        .target(name: "Sinks", dependencies: ["SignalKit", "JSON", "Kubernetes"], swiftSettings: settings),
         .target(
             name: "Host",
             dependencies: [
@@ -137,7 +137,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "PoliciesTests", dependencies: ["Policies", "SignalKit"], swiftSettings: settings),
         .testTarget(
-            name: "SinksTests", dependencies: ["Sinks", "SignalKit", "JSON", "TestSupport"], swiftSettings: settings),
+            name: "SinksTests",
+            dependencies: ["Sinks", "SignalKit", "JSON", "Kubernetes", "TestSupport", "TestAPIServer"],
+            swiftSettings: settings),
         .testTarget(
             name: "HostTests",
             dependencies: [

@@ -36,7 +36,7 @@ public struct Plugins: Sendable {
             adapters: [AlertmanagerAdapter.self, PrometheusAdapter.self, KubernetesEventsAdapter.self],
             policies: [Filter.self],
             gatePolicies: [Deduplicate.self, StormPolicy.self, Persist.self],
-            sinks: [JSONLines.self])
+            sinks: [JSONLines.self, KubernetesObjects.self])
     }
 }
 

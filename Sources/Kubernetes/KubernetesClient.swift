@@ -48,6 +48,8 @@ public final class KubernetesClient: Sendable {
 
     /// - Parameter deadline: of the whole request, its connection included.
     /// - Returns: an answer with 2xx.
+    /// A request whose kept connection ends before the first byte of an answer is sent again by libcurl itself, once, whatever its
+    /// method: what must not happen twice needs a name that only one can have.
     /// - Throws: anything else, as one of the bounded codes. After `timeout` and `interrupted` it is not known what
     ///   became of the request.
     public func send(
