@@ -121,7 +121,7 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "KubernetesTests", dependencies: ["Kubernetes", "JSON", "TestSupport", "TestAPIServer"],
-            swiftSettings: settings),
+            exclude: ["Fixtures"], swiftSettings: settings),
         .testTarget(
             name: "AdaptersTests", dependencies: ["Adapters", "SignalKit", "SignalTesting", "JSON"],
             exclude: ["Fixtures/README.md"],

@@ -13,13 +13,15 @@ struct ServerAccess: Sendable, Hashable {
     var namespace: String?
 }
 
-/// Where the credentials come from. They are read again for each request, because tokens rotate; secrets never appear in an error.
+/// Where the credentials come from. Their files are looked at for each request, because tokens rotate; secrets never appear in
+/// an error.
 public struct Credentials: Sendable {
     private enum Source: Sendable {
         case inCluster(directory: String, environment: [String: String])
-        case kubeconfig(Kubeconfig)
+        case kubeconfig(String)
     }
     private let source: Source
+    private let remembered = Remembered<ServerAccess>()
 
     /// The service account of the pod: `KUBERNETES_SERVICE_HOST` and `_PORT`, and the files that the kubelet mounts.
     public static var inCluster: Credentials {
@@ -35,26 +37,36 @@ public struct Credentials: Sendable {
     }
 
     /// A kubeconfig's current context: server, authority, client certificate, token.
-    public static func kubeconfig(_ path: String) -> Credentials {
-        Credentials(source: .kubeconfig(Kubeconfig(path)))
-    }
+    public static func kubeconfig(_ path: String) -> Credentials { Credentials(source: .kubeconfig(path)) }
+
+    private init(source: Source) { self.source = source }
 
     func access() throws(KubernetesError) -> ServerAccess {
-        switch source {
-        case .kubeconfig(let file): return try file.access()
-        case .inCluster(let directory, let environment):
-            guard let host = environment["KUBERNETES_SERVICE_HOST"], let port = environment["KUBERNETES_SERVICE_PORT"]
-            else {
-                throw KubernetesError(
-                    .credentials, "not in a pod (no KUBERNETES_SERVICE_HOST): outside a cluster, give kubeconfig: FILE")
+        try remembered.value { reading throws(KubernetesError) in
+            switch source {
+            case .kubeconfig(let path): return try Kubeconfig(path, &reading).access(&reading)
+            case .inCluster(let directory, let environment):
+                return try Self.inPod(directory, environment, &reading)
             }
-            let token = try Self.read(directory + "/token", "the service account's token")
-            return ServerAccess(
-                url: "https://\(host.contains(":") ? "[\(host)]" : host):\(port)",
-                authority: try Self.read(directory + "/ca.crt", "the cluster's authority"),
-                token: try Self.token(token, directory + "/token"),
-                namespace: (try? Self.read(directory + "/namespace", "")).map { String(decoding: $0, as: UTF8.self) })
         }
+    }
+
+    private static func inPod(
+        _ directory: String, _ environment: [String: String], _ reading: inout FileReading
+    ) throws(KubernetesError) -> ServerAccess {
+        guard let host = environment["KUBERNETES_SERVICE_HOST"], let port = environment["KUBERNETES_SERVICE_PORT"]
+        else {
+            throw KubernetesError(
+                .credentials, "not in a pod (no KUBERNETES_SERVICE_HOST): outside a cluster, give kubeconfig: FILE")
+        }
+        let token = try reading.bytes(directory + "/token", "the service account's token")
+        return ServerAccess(
+            url: "https://\(host.contains(":") ? "[\(host)]" : host):\(port)",
+            authority: try reading.bytes(directory + "/ca.crt", "the cluster's authority"),
+            token: try Self.token(token, directory + "/token"),
+            namespace: (try? reading.bytes(directory + "/namespace", "")).map {
+                String(String(decoding: $0, as: UTF8.self).prefix { !$0.isWhitespace })
+            })
     }
 
     /// A header can't hold more than one line.
@@ -65,19 +77,5 @@ public struct Credentials: Sendable {
             throw KubernetesError(.credentials, "\(place) holds no token")
         }
         return String(token)
-    }
-
-    static func read(_ path: String, _ what: String) throws(KubernetesError) -> [UInt8] {
-        guard let file = fopen(path, "re") else {
-            let reason = String(cString: strerror(errno))  // SAFETY: copied before anything else can change it
-            throw KubernetesError(.credentials, "can't read \(what) from \(path): \(reason)")
-        }
-        defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 1 << 20)
-        let count = fread(&bytes, 1, bytes.count, file)
-        guard count > 0, count < bytes.count else {
-            throw KubernetesError(.credentials, "\(path) is \(count == 0 ? "empty" : "longer than 1 MiB")")
-        }
-        return Array(bytes[..<count])
     }
 }

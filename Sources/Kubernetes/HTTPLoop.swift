@@ -52,11 +52,13 @@ final class HTTPLoop: Sendable {
                 running.removeValue(forKey: easy)?.ended(code)
             }
             // Woken by `look(at:)`; the bound only guards against a wake-up that was lost.
-            curl_multi_poll(multi, nil, 0, 1_000, nil)
+            if curl_multi_poll(multi, nil, 0, 1_000, nil) != CURLM_OK { usleep(1_000) }
         }
     }
 
     private func look(_ transfer: Transfer, _ running: inout [UnsafeMutableRawPointer: Transfer]) {
+        // What has ended asks for nothing more.
+        if transfer.hasEnded { return }
         if transfer.isCancelled {
             guard let easy = transfer.easy, running.removeValue(forKey: easy) != nil else {
                 return transfer.ended(CURLE_ABORTED_BY_CALLBACK)
@@ -67,7 +69,10 @@ final class HTTPLoop: Sendable {
             curl_easy_pause(easy, CURLPAUSE_CONT)
         } else if let easy = transfer.prepare() {
             running[easy] = transfer
-            curl_multi_add_handle(multi, easy)
+            guard curl_multi_add_handle(multi, easy) == CURLM_OK else {
+                running[easy] = nil
+                return transfer.ended(CURLE_FAILED_INIT)
+            }
         } else {
             transfer.ended(CURLE_OUT_OF_MEMORY)
         }

@@ -1,82 +1,68 @@
-internal import Glibc
-internal import Synchronization
 internal import Yams
 
-/// A kubeconfig file, read again when it changes. Of the ways to log in, those that need no other program are known.
-final class Kubeconfig: Sendable {
-    private struct Stamp: Hashable { let inode, seconds, nanoseconds, size: Int }
+/// A kubeconfig file. Of the ways to log in, those that need no other program are known.
+struct Kubeconfig {
     private let path: String
-    private let read = Mutex<(stamp: Stamp, access: ServerAccess)?>(nil)
+    private let document: Node
 
-    init(_ path: String) { self.path = path }
-
-    func access() throws(KubernetesError) -> ServerAccess {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return try parse() }
-        let stamp = Stamp(
-            inode: Int(status.st_ino), seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec,
-            size: status.st_size)
-        if let known = read.withLock({ $0 }), known.stamp == stamp { return known.access }
-        let access = try parse()
-        // A token in a file of its own rotates without this one.
-        if tokenFile == nil { read.withLock { $0 = (stamp, access) } }
-        return access
+    init(_ path: String, _ reading: inout FileReading) throws(KubernetesError) {
+        self.path = path
+        let text = String(decoding: try reading.bytes(path, "the kubeconfig"), as: UTF8.self)
+        let root: Node?
+        do { root = try Yams.compose(yaml: text) } catch { throw KubernetesError(.credentials, "\(path): no YAML") }
+        guard let root, root.mapping != nil else { throw KubernetesError(.credentials, "\(path): no mapping") }
+        document = root
     }
 
-    private var tokenFile: String? {
-        guard let document = try? document(), let context = try? current(document) else { return nil }
-        return (try? named("users", "user", context["user"]?.string, document))?["tokenFile"]?.string
-    }
-
-    private func parse() throws(KubernetesError) -> ServerAccess {
-        let document = try document()
-        let context = try current(document)
-        let cluster = try named("clusters", "cluster", context["cluster"]?.string, document)
+    func access(_ reading: inout FileReading) throws(KubernetesError) -> ServerAccess {
+        let context = try current()
+        let cluster = try named("clusters", "cluster", context["cluster"]?.string)
         guard let server = cluster["server"]?.string, server.hasPrefix("https://") || server.hasPrefix("http://") else {
             throw fault("the cluster has no server: URL")
+        }
+        guard server.hasPrefix("https://") || Self.isLoopback(server) else {
+            throw fault("the cluster's server is http:// and not on this machine: credentials would travel in the open")
         }
         guard cluster["insecure-skip-tls-verify"]?.bool != true else {
             throw fault("insecure-skip-tls-verify is not supported: give certificate-authority-data")
         }
-        guard cluster["tls-server-name"] == nil else { throw fault("tls-server-name is not supported") }
+        for key in ["tls-server-name", "proxy-url"] where cluster[key] != nil { throw fault("\(key) is not supported") }
         var access = ServerAccess(url: server.hasSuffix("/") ? String(server.dropLast()) : server)
-        access.authority = try bytes(cluster, "certificate-authority")
+        access.authority = try bytes(cluster, "certificate-authority", &reading)
         access.namespace = context["namespace"]?.string
         guard let name = context["user"]?.string, !name.isEmpty else { return access }
-        let user = try named("users", "user", name, document)
+        let user = try named("users", "user", name)
         for method in ["exec", "auth-provider", "username", "as"] where user[method] != nil {
             throw fault(
                 "user \(name) logs in with \(method), which is not supported: use a token or a client certificate")
         }
-        access.certificate = try bytes(user, "client-certificate")
-        access.key = try bytes(user, "client-key")
+        access.certificate = try bytes(user, "client-certificate", &reading)
+        access.key = try bytes(user, "client-key", &reading)
         guard (access.certificate == nil) == (access.key == nil) else {
             throw fault("user \(name) has only one of client-certificate and client-key")
         }
         if let file = user["tokenFile"]?.string {
             let place = resolved(file)
-            access.token = try Credentials.token(try Credentials.read(place, "the token"), place)
+            access.token = try Credentials.token(try reading.bytes(place, "the token"), place)
         } else if let token = user["token"]?.string {
             access.token = try Credentials.token(Array(token.utf8), "user \(name) in \(path)")
         }
         return access
     }
 
-    private func document() throws(KubernetesError) -> Node {
-        let text = String(decoding: try Credentials.read(path, "the kubeconfig"), as: UTF8.self)
-        let root: Node?
-        do { root = try Yams.compose(yaml: text) } catch { throw fault("no YAML") }
-        guard let root, root.mapping != nil else { throw fault("no mapping") }
-        return root
+    private static func isLoopback(_ url: String) -> Bool {
+        let rest = url.dropFirst("http://".count)
+        return ["127.0.0.1", "localhost", "[::1]"].contains { host in
+            rest.hasPrefix(host) && (rest.dropFirst(host.count).first.map { ":/".contains($0) } ?? true)
+        }
     }
 
-    private func current(_ document: Node) throws(KubernetesError) -> Node {
+    private func current() throws(KubernetesError) -> Node {
         guard let name = document["current-context"]?.string, !name.isEmpty else { throw fault("no current-context") }
-        return try named("contexts", "context", name, document)
+        return try named("contexts", "context", name)
     }
 
-    private func named(_ list: String, _ key: String, _ name: String?, _ document: Node) throws(KubernetesError) -> Node
-    {
+    private func named(_ list: String, _ key: String, _ name: String?) throws(KubernetesError) -> Node {
         guard let name else { throw fault("the context names nothing of \(list)") }
         guard let found = document[list]?.sequence?.first(where: { $0["name"]?.string == name })?[key] else {
             throw fault("\(list) has no \(name)")
@@ -85,13 +71,15 @@ final class Kubeconfig: Sendable {
     }
 
     /// A PEM, from `<name>-data` in base64 or from the file that `<name>` names.
-    private func bytes(_ node: Node, _ name: String) throws(KubernetesError) -> [UInt8]? {
+    private func bytes(
+        _ node: Node, _ name: String, _ reading: inout FileReading
+    ) throws(KubernetesError) -> [UInt8]? {
         if let text = node["\(name)-data"]?.string {
             guard let data = Base64.decoded(text) else { throw fault("\(name)-data is not base64") }
             return data
         }
         guard let file = node[name]?.string else { return nil }
-        return try Credentials.read(resolved(file), name)
+        return try reading.bytes(resolved(file), name)
     }
 
     /// Relative to the kubeconfig's own directory, as kubectl has it.

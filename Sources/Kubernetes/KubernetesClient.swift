@@ -46,10 +46,10 @@ public final class KubernetesClient: Sendable {
 
     public init(_ credentials: Credentials) { self.credentials = credentials }
 
-    /// - Parameter deadline: of the whole request, its connection included.
-    /// - Returns: an answer with 2xx.
     /// A request whose kept connection ends before the first byte of an answer is sent again by libcurl itself, once, whatever its
     /// method: what must not happen twice needs a name that only one can have.
+    /// - Parameter deadline: of the whole request, its connection included.
+    /// - Returns: an answer with 2xx.
     /// - Throws: anything else, as one of the bounded codes. After `timeout` and `interrupted` it is not known what
     ///   became of the request.
     public func send(
@@ -67,6 +67,17 @@ public final class KubernetesClient: Sendable {
             box.cancel()
         }
         return try result.get()
+    }
+
+    /// Begins a request whose answer is lines without a foreseeable end.
+    /// - Parameter deadline: of all of it: what the request's own `timeoutSeconds` allows, and then some.
+    /// - Throws: `credentials`, `unreachable`; whatever the server says comes from the stream.
+    public func stream(
+        _ request: KubernetesRequest, within deadline: Duration
+    ) throws(KubernetesError) -> KubernetesStream {
+        let server = try credentials.access()
+        guard HTTPLoop.shared != nil else { throw KubernetesError(.unreachable, "no memory or no thread for libcurl") }
+        return KubernetesStream(request, server, within: deadline)
     }
 
     /// The namespace that the credentials name: that of the service account, or of the kubeconfig's context.

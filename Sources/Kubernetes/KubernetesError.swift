@@ -54,6 +54,9 @@ public struct KubernetesError: Error, Hashable, Sendable, CustomStringConvertibl
 
     public var description: String { "\(code.rawValue): \(message)" }
 
+    /// The API's own word that the request itself can't be right, as opposed to that of a proxy in between.
+    public var isFinal: Bool { code == .invalid && reason != nil && [400, 413, 422].contains(status) }
+
     /// A namespace's quota is used up: somebody may raise it, or delete something.
     public var isQuota: Bool { code == .forbidden && message.contains("exceeded quota") }
 
@@ -62,10 +65,23 @@ public struct KubernetesError: Error, Hashable, Sendable, CustomStringConvertibl
         let root = (try? JSONDocument.parse(response.body))?.root
         let status = root?["kind"]?.equals("Status") == true ? root : nil
         let reason = status?["reason"]?.string
-        let message = status?["message"]?.string ?? "HTTP \(response.status) without a Status"
+        let message = Self.message(status, response.status)
         self.init(
             Self.code(response.status, reason), String(message.prefix(1_024)), status: response.status, reason: reason,
             retryAfter: response.headers["retry-after"].flatMap { Int($0) })
+    }
+
+    /// Without the values that were sent, which the text of a 422 quotes.
+    private static func message(_ status: JSONValue?, _ number: Int) -> String {
+        guard let status else { return "HTTP \(number) without a Status" }
+        let causes = status["details"]?["causes"]?.array?.prefix(8).compactMap { cause in
+            cause["field"]?.string.map { "\($0): \(cause["reason"]?.string ?? "invalid")" }
+        }
+        if number == 422 {
+            return causes.flatMap { $0.isEmpty ? nil : "fields are invalid: " + $0.joined(separator: ", ") }
+                ?? "the object is invalid"
+        }
+        return status["message"]?.string ?? "HTTP \(number) without a message"
     }
 
     /// From the `Status` of an ERROR line of a watch, which comes with an HTTP 200.

@@ -10,6 +10,8 @@ final class Transfer: @unchecked Sendable {  // SAFETY: the loop's thread alone 
     private let request: KubernetesRequest
     private let server: ServerAccess
     private let deadline: Duration
+    /// Where the lines of a 2xx go; nil for an answer that is wanted whole.
+    private let lines: LineBuffer?
     private let finish: @Sendable (Result<KubernetesResponse, KubernetesError>) -> Void
     private let cancelled = Mutex(false)
 
@@ -19,15 +21,16 @@ final class Transfer: @unchecked Sendable {  // SAFETY: the loop's thread alone 
     private let body: UnsafeMutableBufferPointer<UInt8>
     private var response = KubernetesResponse(status: 0, headers: [:], body: [])
     private var isTooLong = false
-    private var hasEnded = false
+    private(set) var hasEnded = false
 
     init(
-        _ request: KubernetesRequest, _ server: ServerAccess, within deadline: Duration,
+        _ request: KubernetesRequest, _ server: ServerAccess, within deadline: Duration, into lines: LineBuffer? = nil,
         _ finish: @escaping @Sendable (Result<KubernetesResponse, KubernetesError>) -> Void
     ) {
         self.request = request
         self.server = server
         self.deadline = deadline
+        self.lines = lines
         self.finish = finish
         why = .allocate(capacity: Int(CURL_ERROR_SIZE))
         why.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
@@ -57,12 +60,22 @@ final class Transfer: @unchecked Sendable {  // SAFETY: the loop's thread alone 
         ccurl_set_text(easy, CURLOPT_URL, server.url + request.path)
         ccurl_set_text(easy, CURLOPT_PROTOCOLS_STR, "https,http")
         ccurl_set_long(easy, CURLOPT_NOSIGNAL, 1)
-        ccurl_set_long(easy, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))
+        // A watch that is made to wait must not hold up what shares its connection, nor have a window of HTTP/2 buffered.
+        let version = lines == nil ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1
+        ccurl_set_long(easy, CURLOPT_HTTP_VERSION, Int(version))
+        // Rather a stream of a connection that is being made than a connection of its own.
+        if lines == nil { ccurl_set_long(easy, CURLOPT_PIPEWAIT, 1) }
+        // A watch may be silent for minutes; a peer that has vanished is found out all the same.
+        ccurl_set_long(easy, CURLOPT_TCP_KEEPALIVE, 1)
+        ccurl_set_long(easy, CURLOPT_TCP_KEEPIDLE, 20)
+        ccurl_set_long(easy, CURLOPT_TCP_KEEPINTVL, 10)
         ccurl_set_long(easy, CURLOPT_SSL_VERIFYPEER, 1)
         ccurl_set_long(easy, CURLOPT_SSL_VERIFYHOST, 2)
         ccurl_set_long(easy, CURLOPT_CONNECTTIMEOUT_MS, min(5_000, Self.milliseconds(deadline)))
         ccurl_set_long(easy, CURLOPT_TIMEOUT_MS, Self.milliseconds(deadline))
         ccurl_set_text(easy, CURLOPT_USERAGENT, "portcullis")
+        // A cluster's authority is its own: nobody of the system's vouches for its API server.
+        if server.authority != nil { ccurl_set_text(easy, CURLOPT_CAPATH, nil) }
         for (option, bytes) in [
             (CURLOPT_CAINFO_BLOB, server.authority), (CURLOPT_SSLCERT_BLOB, server.certificate),
             (CURLOPT_SSLKEY_BLOB, server.key),
@@ -101,6 +114,15 @@ final class Transfer: @unchecked Sendable {  // SAFETY: the loop's thread alone 
     private func header(_ line: String) { headerList = curl_slist_append(headerList, line) }
 
     private func received(_ bytes: UnsafeRawBufferPointer) -> Int {
+        if let lines, let easy, (200..<300).contains(ccurl_status(easy)) {
+            switch lines.feed(bytes) {
+            case .taken: return bytes.count
+            case .wait: return Int(CURL_WRITEFUNC_PAUSE)
+            case .tooLong:
+                isTooLong = true
+                return 0
+            }
+        }
         guard response.body.count + bytes.count <= Self.longest else {
             isTooLong = true
             return 0
@@ -130,7 +152,7 @@ final class Transfer: @unchecked Sendable {  // SAFETY: the loop's thread alone 
     }
 
     private func error(_ code: CURLcode) -> KubernetesError {
-        if isTooLong { return KubernetesError(.garbage, "an answer of more than \(Self.longest) bytes") }
+        if isTooLong { return KubernetesError(.garbage, "an answer, or a line of one, that is too long") }
         let text = String(cString: why)
         let detail = text.isEmpty ? String(cString: curl_easy_strerror(code)) : text
         switch code {

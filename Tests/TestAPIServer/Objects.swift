@@ -1,45 +1,81 @@
 import JSON
 
-/// The objects of the server, with its rules: resource versions, conflicts, label selectors, a status of its own.
+/// The objects of the server, with its rules: resource versions and their history, pages, conflicts, label selectors, a
+/// status of its own.
 struct Objects: Sendable {
     struct Key: Hashable, Sendable {
-        /// `/apis/example.test/v1/namespaces/demo/widgets`
-        let collection: String
+        let collection: APIPath
         let name: String
+    }
+
+    struct Change: Sendable {
+        let version: Int
+        /// ADDED, MODIFIED, DELETED
+        let type: String
+        let key: Key
+        let object: JSONTree
+
+        var line: [UInt8] {
+            Array(#"{"type":"\#(type)","object":"#.utf8) + GoJSON.text(object, pretty: false) + Array("}\n".utf8)
+        }
     }
 
     private(set) var all: [Key: JSONTree] = [:]
     private(set) var version = 100
+    private(set) var changes: [Change] = []
+    /// Changes up to this are forgotten, as after a compaction of etcd.
+    private(set) var compacted = 100
     private var names = 0
 
-    /// `widgets` and `example.test` of a collection's path.
-    private static func resource(_ collection: String) -> (plural: String, group: String) {
-        let parts = collection.split(separator: "/").map(String.init)
-        return (parts.last ?? "", parts.first == "apis" ? parts[1] : "")
+    mutating func forget() {
+        version += 1
+        compacted = version
+        changes.removeAll()
     }
 
-    private static func details(_ collection: String, _ name: String) -> [(String, String)] {
-        let (plural, group) = resource(collection)
-        return [("name", name)] + (group.isEmpty ? [] : [("group", group)]) + [("kind", plural)]
-    }
+    // MARK: Reading
 
-    private static func qualified(_ collection: String) -> String {
-        let (plural, group) = resource(collection)
-        return group.isEmpty ? plural : "\(plural).\(group)"
-    }
-
-    mutating func list(_ collection: String, selector: String?) -> APIAnswer {
-        let wanted = (selector ?? "").split(separator: ",").map { $0.split(separator: "=").map(String.init) }
-        let items = all.filter { key, object in
-            key.collection == collection
-                && wanted.allSatisfy { object["metadata"]?["labels"]?[$0[0]]?.text == ($0.count > 1 ? $0[1] : "") }
+    /// Of one namespace or of all.
+    func list(_ path: APIPath, _ query: [String: String]) -> APIAnswer {
+        if let asked = query["resourceVersion"], let number = Int(asked), number > version {
+            return .tooLargeVersion(number, current: version)
         }
-        let sorted = items.sorted { $0.key.name < $1.key.name }.map(\.value)
+        var after = ""
+        var shown = version
+        if let token = query["continue"] {
+            let parts = token.split(separator: " ", maxSplits: 1).map(String.init)
+            shown = Int(parts[0]) ?? 0
+            after = parts.count > 1 ? parts[1] : ""
+            if shown < compacted { return .expiredContinue("\(version) \(after)") }
+        }
+        let wanted = (query["labelSelector"] ?? "").split(separator: ",").map {
+            $0.split(separator: "=").map(String.init)
+        }
+        func order(_ key: Key) -> String { "\(key.collection.namespace ?? "")/\(key.name)" }
+        let items = all.filter { key, object in
+            path.holds(key.collection) && order(key) > after
+                && wanted.allSatisfy { object["metadata"]?["labels"]?[$0[0]]?.text == ($0.count > 1 ? $0[1] : "") }
+        }.sorted { order($0.key) < order($1.key) }
+        let limit = query["limit"].flatMap { Int($0) } ?? Int.max
+        var metadata: JSONTree = ["resourceVersion": .string(String(shown))]
+        if items.count > limit {
+            metadata["continue"] = .string("\(shown) \(order(items[limit - 1].key))")
+            metadata["remainingItemCount"] = .integer(Int64(items.count - limit))
+        }
+        let kind = items.first?.value["kind"]?.text ?? path.kind
         return APIAnswer(
             200,
             [
-                "kind": "List", "apiVersion": "v1", "metadata": ["resourceVersion": .string(String(version))],
-                "items": .array(sorted),
+                "kind": .string(kind + "List"), "apiVersion": .string(path.apiVersion), "metadata": metadata,
+                "items": .array(
+                    items.prefix(limit).map { _, object in
+                        // Lists of the API's own kinds leave this out of their items.
+                        guard path.group.isEmpty else { return object }
+                        var object = object
+                        object["kind"] = nil
+                        object["apiVersion"] = nil
+                        return object
+                    }),
             ])
     }
 
@@ -47,52 +83,52 @@ struct Objects: Sendable {
 
     private func missing(_ key: Key) -> APIAnswer {
         .failure(
-            404, "NotFound", "\(Self.qualified(key.collection)) \"\(key.name)\" not found",
-            details: Self.details(key.collection, key.name))
+            404, "NotFound", "\(key.collection.qualified) \"\(key.name)\" not found",
+            details: key.collection.details(key.name))
     }
 
-    mutating func create(_ collection: String, _ object: JSONTree) -> APIAnswer {
+    // MARK: Writing
+
+    mutating func create(_ collection: APIPath, _ object: JSONTree) -> APIAnswer {
         guard let name = object["metadata"]?["name"]?.text, !name.isEmpty else {
             return .failure(422, "Invalid", "metadata.name: Required value: name or generateName is required")
         }
         let key = Key(collection: collection, name: name)
         guard all[key] == nil else {
             return .failure(
-                409, "AlreadyExists", "\(Self.qualified(collection)) \"\(name)\" already exists",
-                details: Self.details(collection, name))
+                409, "AlreadyExists", "\(collection.qualified) \"\(name)\" already exists",
+                details: collection.details(name))
         }
         names += 1
         var object = object
         var metadata = object["metadata"] ?? [:]
-        metadata["uid"] = .string("uid-\(names)")
+        metadata["namespace"] = collection.namespace.map(JSONTree.string)
+        if metadata["uid"] == nil { metadata["uid"] = .string("uid-\(names)") }
         metadata["creationTimestamp"] = "2026-08-01T12:00:00Z"
         object["metadata"] = metadata
         // A subresource is not written through its object.
         object["status"] = nil
-        return APIAnswer(201, store(key, object))
+        return APIAnswer(201, store("ADDED", key, object))
     }
 
-    private mutating func store(_ key: Key, _ object: JSONTree) -> JSONTree {
+    private mutating func store(_ type: String, _ key: Key, _ object: JSONTree) -> JSONTree {
         version += 1
         var object = object
         var metadata = object["metadata"] ?? [:]
         metadata["resourceVersion"] = .string(String(version))
         object["metadata"] = metadata
-        all[key] = object
+        all[key] = type == "DELETED" ? nil : object
+        changes.append(Change(version: version, type: type, key: key, object: object))
         return object
     }
 
-    /// Server-side apply by the only manager, or a merge patch; of the status alone, or of everything but that.
-    mutating func patch(_ key: Key, _ change: JSONTree, status: Bool) -> APIAnswer {
+    /// Server-side apply, or a merge patch; of the status alone, or of everything but that.
+    mutating func patch(_ key: Key, _ change: JSONTree, status: Bool, manager: String?) -> APIAnswer {
         guard let old = all[key] else { return missing(key) }
         if let seen = change["metadata"]?["resourceVersion"]?.text, seen != old["metadata"]?["resourceVersion"]?.text {
-            return .failure(
-                409, "Conflict",
-                "Operation cannot be fulfilled on \(Self.qualified(key.collection)) \"\(key.name)\": the object has been "
-                    + "modified; please apply your changes to the latest version and try again",
-                details: Self.details(key.collection, key.name))
+            return conflict(key)
         }
-        var merged = Self.merged(old, change)
+        var merged = Self.merged(manager == nil ? old : Self.without(old, owned: "portcullis"), change)
         if status {
             var kept = old
             kept["status"] = merged["status"]
@@ -105,7 +141,22 @@ struct Objects: Sendable {
             for name in ["name", "namespace", "uid", "creationTimestamp"] { metadata[name] = old["metadata"]?[name] }
             return metadata
         }()
-        return APIAnswer(200, store(key, merged))
+        return APIAnswer(200, store("MODIFIED", key, merged))
+    }
+
+    /// What a manager applied before and does not apply again is taken away; `completed` is somebody else's.
+    private static func without(_ object: JSONTree, owned manager: String) -> JSONTree {
+        var object = object
+        object["status"] = object["status"]?["completed"].map { ["completed": $0] }
+        return object
+    }
+
+    private func conflict(_ key: Key) -> APIAnswer {
+        .failure(
+            409, "Conflict",
+            "Operation cannot be fulfilled on \(key.collection.qualified) \"\(key.name)\": the object has been modified; "
+                + "please apply your changes to the latest version and try again",
+            details: key.collection.details(key.name))
     }
 
     /// RFC 7396
@@ -117,8 +168,8 @@ struct Objects: Sendable {
     }
 
     mutating func delete(_ key: Key) -> APIAnswer {
-        guard all.removeValue(forKey: key) != nil else { return missing(key) }
-        version += 1
+        guard let object = all[key] else { return missing(key) }
+        _ = store("DELETED", key, object)
         return APIAnswer(200, ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success"])
     }
 }

@@ -16,6 +16,8 @@ public final class TestAPIServer: Sendable {
     }
     private struct State: Sendable {
         var objects = Objects()
+        var users: [String: APIUser] = [:]
+        var watches: [ObjectIdentifier: Watch] = [:]
         var faults: [Fault] = []
         var requests: [APIRequest] = []
     }
@@ -37,7 +39,7 @@ public final class TestAPIServer: Sendable {
                 configuration: .makeServerConfiguration(
                     certificateChain: certificates.map { .certificate($0) }, privateKey: .privateKey(key)))
         }
-        let asked = NIOLockedValueBox<(@Sendable (APIRequest) -> APIFault)?>(nil)
+        let asked = NIOLockedValueBox<(@Sendable (APIRequest) -> Served)?>(nil)
         channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelInitializer { [context] channel in
@@ -71,34 +73,70 @@ public final class TestAPIServer: Sendable {
 
     public var requests: [APIRequest] { state.withLockedValue { $0.requests } }
 
+    /// Watches that are being answered.
+    public var watching: Int { state.withLockedValue { $0.watches.count } }
+
+    /// Who is known by a token, to reviews.
+    public func know(_ token: String, _ user: APIUser) { state.withLockedValue { $0.users[token] = user } }
+
+    /// Ends every watch, as a server does when their time is over.
+    public func endWatches() { for watch in state.withLockedValue({ $0.watches.values }) { watch.end() } }
+
+    /// Resource versions up to now are too old from here on.
+    public func forget() { state.withLockedValue { $0.objects.forget() } }
+
     /// All objects of a collection, by their names.
     public func objects(_ plural: String) -> [String: JSONTree] {
         let all = state.withLockedValue { $0.objects.all }
-        let found = all.filter { $0.key.collection.hasSuffix("/" + plural) }
-        return Dictionary(uniqueKeysWithValues: found.map { ($0.key.name, $0.value) })
+        let found = all.filter { $0.key.collection.plural == plural }
+        return Dictionary(found.map { ($0.key.name, $0.value) }) { first, _ in first }
+    }
+
+    /// By somebody else.
+    public func create(_ collection: String, _ object: JSONTree) {
+        guard let path = APIPath.read(collection)?.path else { return }
+        change { _ = $0.create(path, object) }
     }
 
     /// By hand, as with kubectl.
     public func delete(_ plural: String, _ name: String) {
-        state.withLockedValue { state in
-            for key in state.objects.all.keys where key.collection.hasSuffix("/" + plural) && key.name == name {
-                _ = state.objects.delete(key)
+        change { objects in
+            for key in objects.all.keys where key.collection.plural == plural && key.name == name {
+                _ = objects.delete(key)
             }
         }
     }
 
-    /// By another controller.
+    /// By another controller, which sends merge patches.
     public func patch(_ plural: String, _ name: String, status: JSONTree) {
-        state.withLockedValue { state in
-            for key in state.objects.all.keys where key.collection.hasSuffix("/" + plural) && key.name == name {
-                _ = state.objects.patch(key, ["status": status], status: true)
+        patch(plural, name, ["status": status], isStatus: true)
+    }
+
+    public func patch(_ plural: String, _ name: String, _ change: JSONTree, isStatus: Bool = false) {
+        self.change { objects in
+            for key in objects.all.keys where key.collection.plural == plural && key.name == name {
+                _ = objects.patch(key, change, status: isStatus, manager: nil)
             }
+        }
+    }
+
+    private func change(_ body: (inout Objects) -> Void) {
+        state.withLockedValue { state in
+            let before = state.objects.version
+            body(&state.objects)
+            Self.tell(&state, since: before)
+        }
+    }
+
+    private static func tell(_ state: inout State, since before: Int) {
+        for change in state.objects.changes.suffix(while: { $0.version > before }) {
+            for watch in state.watches.values where watch.path.holds(change.key.collection) { watch.send(change.line) }
         }
     }
 
     // MARK: Requests
 
-    private func answer(_ request: APIRequest) -> APIFault {
+    private func answer(_ request: APIRequest) -> Served {
         state.withLockedValue { state in
             state.requests.append(request)
             var wanted: APIFault?
@@ -108,40 +146,84 @@ public final class TestAPIServer: Sendable {
                 state.faults[place].left -= 1
                 wanted = state.faults[place].fault
             }
+            let before = state.objects.version
+            defer { Self.tell(&state, since: before) }
             switch wanted {
             case .loseReply:
-                _ = serve(request, &state.objects)
+                _ = serve(request, &state, StreamShape())
                 return .reset
-            case let fault?: return fault
-            case nil: return .answer(serve(request, &state.objects))
+            case .reset: return .reset
+            case .stall: return .stall
+            case .answer(let answer): return .answer(answer)
+            case .stream(let shape): return serve(request, &state, shape)
+            case nil: return serve(request, &state, StreamShape())
             }
         }
     }
 
-    private func serve(_ request: APIRequest, _ objects: inout Objects) -> APIAnswer {
+    private func serve(_ request: APIRequest, _ state: inout State, _ shape: StreamShape) -> Served {
         if let token, request.headers["authorization"] != "Bearer \(token)" {
-            return .failure(401, "Unauthorized", "Unauthorized")
+            return .answer(.failure(401, "Unauthorized", "Unauthorized"))
         }
-        // …/namespaces/NS/PLURAL[/NAME[/status]]
-        let parts = request.path.split(separator: "/").map(String.init)
-        guard let at = parts.firstIndex(of: "namespaces"), parts.count >= at + 3, parts.count <= at + 5 else {
-            return .failure(404, "NotFound", "the server could not find the requested resource")
+        if let known = Discovery.answer(request.path) { return .answer(known) }
+        guard let (path, name, sub) = APIPath.read(request.path) else {
+            return .answer(.failure(404, "NotFound", "the server could not find the requested resource"))
         }
-        let collection = "/" + parts[...(at + 2)].joined(separator: "/")
-        guard parts.count > at + 3 else {
-            if request.method == "GET" { return objects.list(collection, selector: request.query["labelSelector"]) }
-            guard request.method == "POST" else { return Self.wrongMethod }
-            guard let object = Self.tree(request.body) else { return Self.notJSON }
-            return objects.create(collection, object)
+        if request.method == "GET", name == nil, ["true", "1"].contains(request.query["watch"]) {
+            return watch(path, request, &state, shape)
         }
-        let key = Objects.Key(collection: collection, name: parts[at + 3])
-        let isStatus = parts.count == at + 5
+        return .answer(serve(request, path, name, isStatus: sub == "status", &state))
+    }
+
+    private func watch(
+        _ path: APIPath, _ request: APIRequest, _ state: inout State, _ shape: StreamShape
+    ) -> Served {
+        let asked = request.query["resourceVersion"] ?? ""
+        var lines: [[UInt8]] = []
+        var isLast = false
+        if asked.isEmpty || asked == "0" {
+            lines = state.objects.all.filter { path.holds($0.key.collection) }.map { key, object in
+                Objects.Change(version: 0, type: "ADDED", key: key, object: object).line
+            }
+        } else if let from = Int(asked) {
+            if from < state.objects.compacted {
+                (lines, isLast) = ([APIAnswer.expiredLine], true)
+            } else {
+                lines = state.objects.changes.filter { $0.version > from && path.holds($0.key.collection) }.map(\.line)
+            }
+        } else {
+            return .answer(.badVersion(asked))
+        }
+        let watch = Watch(path, lines, isLast: isLast, shape)
+        if !isLast { state.watches[ObjectIdentifier(watch)] = watch }
+        return .watch(watch, seconds: request.query["timeoutSeconds"].flatMap { Int($0) }) { [weak self] in
+            self?.state.withLockedValue { _ = $0.watches.removeValue(forKey: ObjectIdentifier(watch)) }
+        }
+    }
+
+    private func serve(
+        _ request: APIRequest, _ path: APIPath, _ name: String?, isStatus: Bool, _ state: inout State
+    ) -> APIAnswer {
+        let body = Self.tree(request.body)
+        guard let name else {
+            switch (request.method, path.plural, body) {
+            case ("GET", _, _): return state.objects.list(path, request.query)
+            case ("POST", _, nil): return Self.notJSON
+            case ("POST", "tokenreviews", let body?): return Reviews.token(body, state.users)
+            case ("POST", "subjectaccessreviews", let body?): return Reviews.access(body, state.users)
+            case ("POST", _, let body?): return state.objects.create(path, body)
+            default: return Self.wrongMethod
+            }
+        }
+        let key = Objects.Key(collection: path, name: name)
         switch request.method {
-        case "GET": return objects.read(key)
-        case "DELETE": return objects.delete(key)
+        case "GET": return state.objects.read(key)
+        case "DELETE": return state.objects.delete(key)
         case "PATCH":
-            guard let change = Self.tree(request.body) else { return Self.notJSON }
-            return objects.patch(key, change, status: isStatus)
+            guard let body else { return Self.notJSON }
+            let isApplied = request.headers["content-type"]?.hasPrefix("application/apply-patch") == true
+            return state.objects.patch(
+                key, body, status: isStatus, manager: isApplied ? request.query["fieldManager"] : nil)
         default: return Self.wrongMethod
         }
     }
@@ -153,42 +235,9 @@ public final class TestAPIServer: Sendable {
     private static func tree(_ body: [UInt8]) -> JSONTree? { (try? JSONDocument.parse(body)).map { JSONTree($0.root) } }
 }
 
-/// One connection: reads a request whole, answers it, waits for the next.
-private final class Connection: ChannelInboundHandler {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias OutboundOut = HTTPServerResponsePart
-
-    private let answer: @Sendable (APIRequest) -> APIFault
-    private var head: HTTPRequestHead?
-    private var body: [UInt8] = []
-
-    init(_ answer: @escaping @Sendable (APIRequest) -> APIFault) { self.answer = answer }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch unwrapInboundIn(data) {
-        case .head(let head): (self.head, body) = (head, [])
-        case .body(let bytes): body.append(contentsOf: bytes.readableBytesView)
-        case .end:
-            guard let head else { return }
-            let headers = Dictionary(head.headers.map { ($0.name.lowercased(), $0.value) }) { $1 }
-            let request = APIRequest(method: head.method.rawValue, uri: head.uri, headers: headers, body: body)
-            switch answer(request) {
-            case .answer(let answer): write(answer, context)
-            case .stall: break
-            case .reset, .loseReply: context.close(promise: nil)
-            }
-        }
+extension Array {
+    /// The elements at the end of which `fits` holds.
+    fileprivate func suffix(while fits: (Element) -> Bool) -> ArraySlice<Element> {
+        self[(lastIndex { !fits($0) }.map { $0 + 1 } ?? 0)...]
     }
-
-    private func write(_ answer: APIAnswer, _ context: ChannelHandlerContext) {
-        var headers = HTTPHeaders(answer.headers.map { ($0.key, $0.value) })
-        headers.add(name: "Content-Type", value: "application/json")
-        headers.add(name: "Content-Length", value: String(answer.body.count))
-        let head = HTTPResponseHead(version: .http1_1, status: .init(statusCode: answer.status), headers: headers)
-        context.write(wrapOutboundOut(.head(head)), promise: nil)
-        context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil)
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

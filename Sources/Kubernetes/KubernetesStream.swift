@@ -1,0 +1,34 @@
+/// The lines of a watch, as they come. One task reads it. It ends with its reader: when this is let go, or its task is
+/// cancelled, so is the request.
+public final class KubernetesStream: Sendable {
+    private let lines: LineBuffer
+    private let transfer: Transfer
+
+    init(_ request: KubernetesRequest, _ server: ServerAccess, within deadline: Duration) {
+        let lines = LineBuffer()
+        self.lines = lines
+        transfer = Transfer(request, server, within: deadline, into: lines) { lines.end($0.map { _ in }) }
+        HTTPLoop.shared?.look(at: transfer)
+    }
+
+    deinit { transfer.cancel() }
+
+    /// Waits for a line.
+    /// - Returns: what is there by then, `most` lines at most, without their ends; empty lines are left out. Nothing
+    ///   when the server has ended the answer.
+    /// - Throws: an answer that is not 2xx, a connection that broke, a deadline. Lines that were whole by then come first.
+    public func next(_ most: Int) async throws(KubernetesError) -> [[UInt8]] {
+        let result: Result<(lines: [[UInt8]], more: Bool), KubernetesError> = await withTaskCancellationHandler {
+            do throws(KubernetesError) {
+                return .success(try await lines.next(most))
+            } catch {
+                return .failure(error)
+            }
+        } onCancel: {
+            transfer.cancel()
+        }
+        let found = try result.get()
+        if found.more { HTTPLoop.shared?.look(at: transfer) }
+        return found.lines
+    }
+}
