@@ -7,6 +7,18 @@ import NIOCore
 func before<Value: Sendable>(
     _ deadline: NIODeadline, on eventLoop: any EventLoop, _ body: @escaping @Sendable () async -> Value
 ) async -> Value? {
+    let task = Task { await body() }
+    defer { task.cancel() }
+    return await value(of: task, before: deadline, on: eventLoop)
+}
+
+/// Waits for a task at most until the deadline. Past it the task goes on: what a cancellation would make of it must
+/// not come first.
+///
+/// - Returns: nil when the deadline came first.
+func value<Value: Sendable>(
+    of task: Task<Value, Never>, before deadline: NIODeadline, on eventLoop: any EventLoop
+) async -> Value? {
     let waiting = NIOLockedValueBox<CheckedContinuation<Value?, Never>?>(nil)
     @Sendable func resume(_ value: Value?) {
         waiting.withLockedValue { continuation in
@@ -16,18 +28,10 @@ func before<Value: Sendable>(
     }
     return await withCheckedContinuation { continuation in
         waiting.withLockedValue { $0 = continuation }
-        let task = Task {
-            let value = await body()
-            resume(value)
-        }
-        let timer = eventLoop.scheduleTask(deadline: deadline) {
-            // In this order: what the cancellation makes of the body must not come first.
-            resume(nil)
-            task.cancel()
-        }
-        // The timer must not outlive the body: there may be many bodies within one deadline.
+        let timer = eventLoop.scheduleTask(deadline: deadline) { resume(nil) }
         Task {
-            _ = await task.value
+            resume(await task.value)
+            // The timer must not outlive the task: there may be many within one deadline.
             timer.cancel()
         }
     }

@@ -69,6 +69,8 @@ struct BodyRest: @unchecked Sendable {  // SAFETY: handed from the task that rea
     /// Bytes and time that are spent on it.
     static let most = 128 << 20
     static let time = TimeAmount.seconds(5)
+    /// For more of a body that took too long: one that stalls holds its bytes in memory meanwhile.
+    static let pause = TimeAmount.seconds(1)
 
     /// - Returns: whether the body's end was reached.
     func linger(on eventLoop: any EventLoop) async -> Bool {

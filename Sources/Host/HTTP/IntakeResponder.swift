@@ -45,7 +45,7 @@ struct IntakeResponder: Sendable {
         /// Refused before its end; the rest is still to come.
         case refused(Refusal, BodyRest)
         /// The sender is gone, or what it sends is no HTTP.
-        case cut
+        case cut(bytes: Int)
     }
 
     func respond(_ request: Request, _ writer: consuming ResponseWriter, _ channel: any Channel) async throws {
@@ -54,6 +54,7 @@ struct IntakeResponder: Sendable {
         if let side = side(request, exchange) {
             try await exchange.write(side, close: false, to: request, writer)
             metrics.response(status: side.status, route: "other")
+            note(exchange, nil, .stringConvertible(side.status), bytes: 0, began)
             return
         }
         let route = routes[exchange.path]
@@ -69,17 +70,24 @@ struct IntakeResponder: Sendable {
             rest = BodyRest(request.body)
         } else if let route, let ticket = inFlight.begin() {
             let deadline = NIODeadline.now() + TimeAmount(limits.deadline)
-            let reading = await before(deadline, on: channel.eventLoop) {
+            let reader = Task {
                 await read(request, route, exchange.id, ticket, channel.eventLoop, until: began + limits.deadline)
             }
-            switch reading {
+            defer { reader.cancel() }
+            switch await value(of: reader, before: deadline, on: channel.eventLoop) {
             case .answered(let given, let count): (answer, bytes) = (given, count)
             case .refused(let refusal, let unread): (answer, rest) = (.refused(refusal), unread)
-            case .cut: throw ConnectionDone()
+            case .cut(let count):
+                note(exchange, route, "cut", bytes: count, began)
+                throw ConnectionDone()
             case nil:
-                let detail = "the request was not done within \(ConfigReader.text(limits.deadline))"
-                try await finish(
-                    request, exchange, route, .refused(.overloaded(detail: detail)), bytes, began, close: true, writer)
+                try await finish(request, exchange, route, .refused(late), bytes, began, close: true, writer)
+                // A sender that is still at its body is let go on for a while, like any whose body nobody wants.
+                if case .refused(_, let unread)? = await value(
+                    of: reader, before: .now() + BodyRest.pause, on: channel.eventLoop)
+                {
+                    _ = await unread.linger(on: channel.eventLoop)
+                }
                 throw ConnectionDone()
             }
         } else {
@@ -136,6 +144,10 @@ struct IntakeResponder: Sendable {
 
     // MARK: The body
 
+    private var late: Refusal {
+        .overloaded(detail: "the request was not done within \(ConfigReader.text(limits.deadline))")
+    }
+
     private func read(
         _ request: Request, _ route: HostConfiguration.Route, _ id: String, _ held: InFlight.Ticket,
         _ eventLoop: any EventLoop, until deadline: ContinuousClock.Instant
@@ -148,6 +160,7 @@ struct IntakeResponder: Sendable {
         var rest = BodyRest(request.body)
         do {
             while let chunk = try await rest.next() {
+                guard ContinuousClock.now < deadline else { return .refused(late, rest) }
                 guard body.count + chunk.readableBytes <= limits.body else {
                     return .refused(.tooLarge(limit: limits.body), rest)
                 }
@@ -157,11 +170,11 @@ struct IntakeResponder: Sendable {
                 body.append(contentsOf: chunk.readableBytesView)
             }
         } catch {
-            return .cut
+            return .cut(bytes: body.count)
         }
         // The stream ends without an error when the connection does.
-        if let announced, announced != body.count { return .cut }
-        if Task.isCancelled { return .cut }
+        if let announced, announced != body.count { return .cut(bytes: body.count) }
+        if Task.isCancelled { return .cut(bytes: body.count) }
         switch authenticator.late(route.authentication, request.headers, body) {
         case .refused:
             return
@@ -194,23 +207,37 @@ struct IntakeResponder: Sendable {
             ? AlertmanagerAPI.reply(
                 to: answer, instance: route?.path ?? "", requestID: exchange.id, retryAfter: retryAfter)
             : StatusTable.reply(to: answer, instance: route?.path, requestID: exchange.id, retryAfter: retryAfter)
-        try await exchange.write(reply, close: close, to: request, writer)
+        do {
+            try await exchange.write(reply, close: close, to: request, writer)
+        } catch {
+            note(exchange, route, "cut", bytes: bytes, began, answer)
+            throw error
+        }
         if case .taken = answer { answered() }
-        let took = began.duration(to: .now)
-        let label = route?.path ?? "other"
-        metrics.response(status: reply.status, route: label)
-        metrics.request(route: label, took)
+        metrics.response(status: reply.status, route: label(route))
+        metrics.request(route: label(route), began.duration(to: .now))
+        note(exchange, route, .stringConvertible(reply.status), bytes: bytes, began, answer)
+    }
+
+    private func label(_ route: HostConfiguration.Route?) -> String { route?.path ?? "other" }
+
+    /// The request's line in the log.
+    /// - Parameter status: of its answer; `cut` when its sender went away and has none.
+    private func note(
+        _ exchange: Exchange, _ route: HostConfiguration.Route?, _ status: Logger.MetadataValue, bytes: Int,
+        _ began: ContinuousClock.Instant, _ answer: IntakeAnswer? = nil
+    ) {
         log.info(
             "request",
             metadata: [
-                "request_id": .string(exchange.id), "route": .string(label), "status": .stringConvertible(reply.status),
-                "ms": .stringConvertible(took.milliseconds), "bytes": .stringConvertible(bytes),
+                "request_id": .string(exchange.id), "route": .string(label(route)), "status": status,
+                "ms": .stringConvertible(began.duration(to: .now).milliseconds), "bytes": .stringConvertible(bytes),
                 "verdicts": .dictionary(verdicts(answer)),
             ])
     }
 
-    private func verdicts(_ answer: IntakeAnswer) -> Logger.Metadata {
-        guard case .taken(let outcome) = answer else { return [:] }
+    private func verdicts(_ answer: IntakeAnswer?) -> Logger.Metadata {
+        guard case .taken(let outcome)? = answer else { return [:] }
         var counts: [Verdict: Int] = [:]
         for signal in outcome.signals { counts[signal.verdict, default: 0] += 1 }
         if !outcome.deadLetters.isEmpty { counts[.deadLettered] = outcome.deadLetters.count }
