@@ -140,8 +140,10 @@ public final class HTTPConnection: @unchecked Sendable {  // SAFETY: a test uses
         socket = try Socket(to: .loopback(port: port), timeout: timeout)
     }
 
-    public func send(_ bytes: [UInt8]) async throws {
-        _ = try await onThread { [self] in try open().write(bytes) }
+    /// - Returns: whether all was sent: not when the other side has answered or gone before.
+    @discardableResult
+    public func send(_ bytes: [UInt8]) async throws -> Bool {
+        try await onThread { [self] in try open().write(bytes) }
     }
 
     public func response() async throws -> HTTPResponse {
@@ -149,9 +151,10 @@ public final class HTTPConnection: @unchecked Sendable {  // SAFETY: a test uses
     }
 
     /// Waits until the other side has closed.
+    /// - Throws: `TestFailure` when it reset the connection, or did neither in time.
     public func awaitEnd() async throws {
         _ = try await onThread { [self] in
-            while let bytes = try? open().read(), !bytes.isEmpty {}
+            while try !open().read().isEmpty {}
             return true
         }
     }
