@@ -6,18 +6,19 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 BUILD_PACKAGES := g++ make git pkg-config libcurl4-openssl-dev libhiredis-dev libjansson-dev libsimdjson-dev libre2-dev zlib1g-dev redis-server
-TEST_PACKAGES := $(BUILD_PACKAGES) procps redis-sentinel redis-tools prometheus prometheus-alertmanager curl openssl
+RUN_PACKAGES := $(BUILD_PACKAGES) curl
+TEST_PACKAGES := $(RUN_PACKAGES) procps redis-sentinel redis-tools prometheus prometheus-alertmanager openssl
 LINT_PACKAGES := git make lua5.1 shellcheck
-BENCH_PACKAGES := $(BUILD_PACKAGES) redis-tools prometheus-alertmanager curl wrk
+BENCH_PACKAGES := $(RUN_PACKAGES) redis-tools prometheus-alertmanager wrk
 CONFIG ?= examples/quickstart.yaml
 PORTCULLIS := .build/release/portcullis
 
-.PHONY: help run build test demo readme bench lint format install-build install-test install-lint install-bench
+.PHONY: help run build test demo readme bench lint format install-build install-run install-test install-lint install-bench
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-run: build ## build the release and serve examples/quickstart.yaml
+run: install-run build ## build the release and serve examples/quickstart.yaml
 	@scripts/what-to-post.sh
 	@exec $(PORTCULLIS) serve --config $(CONFIG)
 
@@ -28,10 +29,10 @@ test: install-test ## build once, run every test
 	swift build --build-tests
 	@scripts/test.sh
 
-demo: build ## the story of the README, by itself
+demo: install-run build ## the story of the README, by itself
 	@scripts/demo.sh $(PORTCULLIS)
 
-readme: build ## put the demo's output into README.md
+readme: install-run build ## put the demo's output into README.md
 	@scripts/refresh-readme.sh $(PORTCULLIS)
 
 bench: install-bench build ## requests/s and alerts/s beside redis-benchmark and Alertmanager
@@ -46,6 +47,7 @@ format: ## format the Swift sources in place
 	swift format --in-place --recursive Sources Tests examples Package.swift
 
 install-build: ; @scripts/install.sh $(BUILD_PACKAGES)
+install-run: ; @scripts/install.sh $(RUN_PACKAGES)
 install-lint: ; @scripts/install.sh $(LINT_PACKAGES)
 install-test: ; @scripts/install.sh $(TEST_PACKAGES)
 install-bench: ; @scripts/install.sh $(BENCH_PACKAGES)
