@@ -10,10 +10,17 @@ struct LineFile {
     let failPoint: @Sendable (String) -> Void
     private var descriptor: Int32 = -1
     private var size = 0
-    private var history = LineHistory()
+    private var history: LineHistory
+    private let remembered: Int
 
-    init(path: String, maxSize: Int, keep: Int, failPoint: @escaping @Sendable (String) -> Void) {
+    /// - Parameter remembered: fingerprints whose last line is known without a look at the file.
+    init(
+        path: String, maxSize: Int, keep: Int, remembered: Int = LineHistory.usual,
+        failPoint: @escaping @Sendable (String) -> Void
+    ) {
         (self.path, self.maxSize, self.keep, self.failPoint) = (path, maxSize, keep, failPoint)
+        self.remembered = remembered
+        history = LineHistory(most: remembered)
     }
 
     /// Appends those that are not in the file yet and not older than what is, and syncs.
@@ -22,6 +29,7 @@ struct LineFile {
     mutating func append(_ deliveries: [(Delivery, again: Bool)]) throws(SinkError) {
         do throws(SinkError) {
             try open()
+            history.makeRoom(for: deliveries.count)
             // What carries no episode ends something that only the file may know.
             let unsure = deliveries.filter { ($0.again || $0.0.episode == 0) && !history.knows($0.0.fingerprint) }
             if !unsure.isEmpty {
@@ -53,9 +61,13 @@ struct LineFile {
     }
 
     mutating func close() {
-        if descriptor >= 0 { Glibc.close(descriptor) }
+        if descriptor >= 0 {
+            // For every copy: between a fork and its exec a child of another thread has one for a moment.
+            flock(descriptor, LOCK_UN)
+            Glibc.close(descriptor)
+        }
         descriptor = -1
-        history = LineHistory()
+        history = LineHistory(most: remembered)
     }
 
     /// Bytes of predecessors that are looked through at least: far more than is ever in flight.

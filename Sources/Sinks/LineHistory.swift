@@ -9,8 +9,17 @@ struct LineHistory {
     }
     /// Nil: the files say nothing of it.
     private var states: [String: State?] = [:]
-    /// Past it everything is forgotten and learnt anew: about 20 MB.
-    private static let most = 100_000
+    /// Fingerprints; past it everything is forgotten and learnt anew.
+    private let most: Int
+    /// About 20 MB.
+    static let usual = 100_000
+
+    init(most: Int = usual) { self.most = most }
+
+    /// To be called between batches: what is forgotten in the middle of one can't be learnt any more.
+    mutating func makeRoom(for count: Int) {
+        if states.count + count > most { states = [:] }
+    }
 
     func knows(_ fingerprint: String) -> Bool { states[fingerprint] != nil }
 
@@ -22,7 +31,6 @@ struct LineHistory {
     }
 
     mutating func note(_ delivery: Delivery) {
-        if states.count >= Self.most { states = [:] }
         let known = states[delivery.fingerprint] ?? nil
         states[delivery.fingerprint] = State(
             episode: max(delivery.episode, known?.episode ?? 0), version: delivery.version)
@@ -30,7 +38,6 @@ struct LineHistory {
 
     /// Reads what the files, oldest first, last said of each.
     mutating func learn(of fingerprints: Set<String>, from paths: [String]) throws(SinkError) {
-        if states.count + fingerprints.count > Self.most { states = [:] }
         for fingerprint in fingerprints { states[fingerprint] = .some(nil) }
         for path in paths {
             try Self.ids(in: path) { id in
