@@ -6,20 +6,6 @@ import Testing
 
 @testable import Redis
 
-/// Remembers what the store said of itself.
-final class Witness: RedisObserver {
-    private let heard = NIOLockedValueBox<(opened: Int, shut: [RedisError.Code], failed: [RedisError.Code])>(
-        (0, [], []))
-
-    func storeOpened() { heard.withLockedValue { $0.opened += 1 } }
-    func storeShut(_ reason: RedisError) { heard.withLockedValue { $0.shut.append(reason.code) } }
-    func storeFailed(_ code: RedisError.Code) { heard.withLockedValue { $0.failed.append(code) } }
-
-    var opened: Int { heard.withLockedValue { $0.opened } }
-    var shut: [RedisError.Code] { heard.withLockedValue { $0.shut } }
-    var failed: [RedisError.Code] { heard.withLockedValue { $0.failed } }
-}
-
 @Suite struct RedisStoreTests {
     /// A store that runs while `body` does.
     /// On one loop if nothing else is said: the connection of another, made after the opening, would see too what a
@@ -100,6 +86,7 @@ final class Witness: RedisObserver {
                 try await server.kill()
                 try await eventually("the store is shut") { store.state != .open }
                 #expect(await code { _ = try await store.send(RedisCommand("PING")) } == .shut)
+                try await eventually("the witness hears of it") { witness.shut.count >= round }
                 #expect(witness.shut.count == round)
                 try await server.restart()
             }
@@ -110,7 +97,7 @@ final class Witness: RedisObserver {
 
     @Test func oneRequestWaitsForAPausedServerAndTheNextIsRefusedUnsent() async throws {
         let server = try await TestServer()
-        try await withStore(server.endpoint, timeout: .milliseconds(200)) { store in
+        try await withStore(server.endpoint, timeout: .seconds(2)) { store in
             try await opened(store)
             server.process.send(SIGSTOP)
             #expect(await code { _ = try await store.send(RedisCommand("INCR", "n")) } == .timedOut)

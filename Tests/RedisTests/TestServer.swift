@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 
@@ -120,4 +121,18 @@ final class FakeServer: Sendable {
             context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: answer)), promise: nil)
         }
     }
+}
+
+/// Remembers what the store said of itself.
+final class Witness: RedisObserver {
+    private let heard = NIOLockedValueBox<(opened: Int, shut: [RedisError.Code], failed: [RedisError.Code])>(
+        (0, [], []))
+
+    func storeOpened() { heard.withLockedValue { $0.opened += 1 } }
+    func storeShut(_ reason: RedisError) { heard.withLockedValue { $0.shut.append(reason.code) } }
+    func storeFailed(_ code: RedisError.Code) { heard.withLockedValue { $0.failed.append(code) } }
+
+    var opened: Int { heard.withLockedValue { $0.opened } }
+    var shut: [RedisError.Code] { heard.withLockedValue { $0.shut } }
+    var failed: [RedisError.Code] { heard.withLockedValue { $0.failed } }
 }
