@@ -67,7 +67,7 @@ let package = Package(
         .target(
             name: "Kubernetes", dependencies: ["CCurl", "JSON", host("Yams", "Yams")], swiftSettings: settings),
 
-        .target(name: "Adapters", dependencies: ["SignalKit", "JSON"], swiftSettings: settings),
+        .target(name: "Adapters", dependencies: ["SignalKit", "JSON", "Kubernetes"], swiftSettings: settings),
         .target(
             name: "Policies", dependencies: ["SignalKit", "JSON", "CRE2", host("Crypto", "swift-crypto")],
             resources: [
@@ -78,7 +78,7 @@ let package = Package(
         .target(
             name: "Host",
             dependencies: [
-                "SignalKit", "JSON", "Redis", "Adapters", "Policies", "Sinks",
+                "SignalKit", "JSON", "Redis", "Kubernetes", "Adapters", "Policies", "Sinks",
                 host("Hummingbird", "hummingbird"), host("HummingbirdTLS", "hummingbird"),
                 host("HummingbirdHTTP2", "hummingbird"), host("HTTPTypes", "swift-http-types"),
                 host("NIOCore", "swift-nio"), host("NIOPosix", "swift-nio"), host("NIOSSL", "swift-nio-ssl"),
@@ -95,7 +95,8 @@ let package = Package(
                 .embedInCode("Delivery/bury.lua"), .embedInCode("Delivery/sweep.lua"),
                 .embedInCode("Delivery/stats.lua"), .embedInCode("Delivery/replay.lua"),
                 .embedInCode("Delivery/drop.lua"), .embedInCode("Delivery/letters.lua"),
-                .embedInCode("Delivery/storms.lua"),
+                .embedInCode("Delivery/storms.lua"), .embedInCode("Pipeline/lease.lua"),
+                .embedInCode("Pipeline/move.lua"), .embedInCode("Pipeline/recall.lua"),
             ],
             swiftSettings: settings),
         .executableTarget(name: "portcullis", dependencies: ["Host"], swiftSettings: settings),
@@ -123,7 +124,8 @@ let package = Package(
             name: "KubernetesTests", dependencies: ["Kubernetes", "JSON", "TestSupport", "TestAPIServer"],
             exclude: ["Fixtures"], swiftSettings: settings),
         .testTarget(
-            name: "AdaptersTests", dependencies: ["Adapters", "SignalKit", "SignalTesting", "JSON"],
+            name: "AdaptersTests",
+            dependencies: ["Adapters", "SignalKit", "SignalTesting", "JSON", "TestSupport", "TestAPIServer"],
             exclude: ["Fixtures/README.md"],
             resources: [
                 .embedInCode("Fixtures/alertmanager-firing.json"), .embedInCode("Fixtures/alertmanager-resolved.json"),
@@ -138,7 +140,9 @@ let package = Package(
         .testTarget(name: "PoliciesTests", dependencies: ["Policies", "SignalKit"], swiftSettings: settings),
         .testTarget(
             name: "SinksTests",
-            dependencies: ["Sinks", "SignalKit", "JSON", "Kubernetes", "TestSupport", "TestAPIServer"],
+            dependencies: [
+                "Sinks", "SignalKit", "JSON", "Kubernetes", "TestSupport", "TestAPIServer", host("Yams", "Yams"),
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "HostTests",

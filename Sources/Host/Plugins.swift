@@ -34,6 +34,7 @@ public struct Plugins: Sendable {
     public static var standard: Plugins {
         Plugins(
             adapters: [AlertmanagerAdapter.self, PrometheusAdapter.self, KubernetesEventsAdapter.self],
+            sources: [KubernetesEventsWatch.self],
             policies: [Filter.self],
             gatePolicies: [Deduplicate.self, StormPolicy.self, Persist.self],
             sinks: [JSONLines.self, KubernetesObjects.self])

@@ -18,15 +18,19 @@ struct Serve: Sendable {
         }
         let gate = Gate(configuration, log: log)
         let scripts = DeliveryScripts(configuration)
+        let sources = SourceScripts(configuration)
         try await StoreSession.with(
-            configuration, gate: gate, scripts: gate.scripts + scripts.all, observer: StoreObserver(metrics: metrics),
+            configuration, gate: gate, scripts: gate.scripts + scripts.all + sources.all,
+            observer: StoreObserver(metrics: metrics),
             log: log
         ) { session in
-            try await self.serve(session, gate, DeliveryStore(store: session.store, scripts: scripts))
+            try await self.serve(session, gate, DeliveryStore(store: session.store, scripts: scripts), sources)
         }
     }
 
-    private func serve(_ session: StoreSession, _ gate: Gate, _ deliveryStore: DeliveryStore) async throws {
+    private func serve(
+        _ session: StoreSession, _ gate: Gate, _ deliveryStore: DeliveryStore, _ sources: SourceScripts
+    ) async throws {
         try await refuseWhatMustNotBeUsed(session)
         let delivery = DeliveryService(configuration, store: deliveryStore, metrics: metrics, log: log)
         let intake = Intake(
@@ -44,16 +48,34 @@ struct Serve: Sendable {
 
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         let deliveries = Task { await delivery.run() }
+        let fetching = Task { await fetch(sources, intake, session.store) }
         let failure = await firstEnd(of: http, deliveryStore, signals)
         // Every request ends by its deadline; a sender that does not read its answer must not keep the host.
         let deadline = configuration.server.limits.deadline
+        fetching.cancel()
         await bounded(by: deadline * 2) { await http.stop() }
+        await bounded(by: .seconds(2)) { await fetching.value }
         delivery.stop()
         // Nor must a sink that hangs: its claims come back by themselves.
         await bounded(by: deadline) { await deliveries.value }
         await bounded(by: .seconds(2)) { await http.stopAdmin() }
         if let failure { throw failure }
         log.notice("stopped")
+    }
+
+    /// Runs the sources until cancelled.
+    private func fetch(_ scripts: SourceScripts, _ intake: Intake, _ store: RedisStore) async {
+        await withTaskGroup(of: Void.self) { tasks in
+            for source in configuration.sources {
+                guard let route = configuration.routes.first(where: { $0.adapter == source.feeds }) else { continue }
+                let kept = SourceStore(store: store, scripts: scripts, name: source.name, token: Exchange.newID())
+                let way = SourceIntake(
+                    source, route: route, intake: intake, store: kept, deadline: configuration.server.limits.deadline,
+                    log: log)
+                let runner = SourceRunner(source, store: kept, intake: way, metrics: metrics, log: log)
+                tasks.addTask { await runner.run() }
+            }
+        }
     }
 
     /// Whoever ends first ends the rest: a signal gracefully, a failure with its error.

@@ -13,22 +13,34 @@ public final class KubernetesStream: Sendable {
 
     deinit { transfer.cancel() }
 
+    /// Waits until the server has begun to answer: from then on it tells whatever happens.
+    /// - Throws: as `next`.
+    public func opened() async throws(KubernetesError) {
+        try await cancelling { () async throws(KubernetesError) in try await lines.opened() }
+    }
+
     /// Waits for a line.
     /// - Returns: what is there by then, `most` lines at most, without their ends; empty lines are left out. Nothing
     ///   when the server has ended the answer.
     /// - Throws: an answer that is not 2xx, a connection that broke, a deadline. Lines that were whole by then come first.
     public func next(_ most: Int) async throws(KubernetesError) -> [[UInt8]] {
-        let result: Result<(lines: [[UInt8]], more: Bool), KubernetesError> = await withTaskCancellationHandler {
+        let found = try await cancelling { () async throws(KubernetesError) in try await lines.next(most) }
+        if found.more { HTTPLoop.shared?.look(at: transfer) }
+        return found.lines
+    }
+
+    private func cancelling<Value: Sendable>(
+        _ body: () async throws(KubernetesError) -> Value
+    ) async throws(KubernetesError) -> Value {
+        let result: Result<Value, KubernetesError> = await withTaskCancellationHandler {
             do throws(KubernetesError) {
-                return .success(try await lines.next(most))
+                return .success(try await body())
             } catch {
                 return .failure(error)
             }
         } onCancel: {
             transfer.cancel()
         }
-        let found = try result.get()
-        if found.more { HTTPLoop.shared?.look(at: transfer) }
-        return found.lines
+        return try result.get()
     }
 }

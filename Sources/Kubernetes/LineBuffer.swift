@@ -15,6 +15,8 @@ final class LineBuffer: Sendable {
         /// What came after the last line break.
         var rest: [UInt8] = []
         var isHeldUp = false
+        /// The answer has begun, with a 2xx.
+        var isOpen = false
         var end: Result<Void, KubernetesError>?
         var waiter: CheckedContinuation<Void, Never>?
     }
@@ -63,6 +65,37 @@ final class LineBuffer: Sendable {
         waiter?.resume()
     }
 
+    /// The answer has begun, with a 2xx.
+    func open() {
+        let waiter = state.withLock { state in
+            state.isOpen = true
+            return state.waiter.take()
+        }
+        waiter?.resume()
+    }
+
+    /// Waits for the beginning of the answer, or for its end.
+    func opened() async throws(KubernetesError) {
+        while true {
+            let (isOpen, end) = state.withLock { ($0.isOpen, $0.end) }
+            if isOpen { return }
+            if case .failure(let error)? = end { throw error }
+            if end != nil { return }
+            await wait { $0.isOpen || $0.end != nil }
+        }
+    }
+
+    private func wait(_ isThere: (State) -> Bool) async {
+        await withCheckedContinuation { continuation in
+            let isThere = state.withLock { state in
+                if isThere(state) { return true }
+                state.waiter = continuation
+                return false
+            }
+            if isThere { continuation.resume() }
+        }
+    }
+
     /// - Returns: whole lines, as many as are there and `count` at most; empty at the end. `more` when the sender was made to wait
     ///   and may go on.
     func next(_ count: Int) async throws(KubernetesError) -> (lines: [[UInt8]], more: Bool) {
@@ -73,14 +106,7 @@ final class LineBuffer: Sendable {
             case .failure(let error): throw error
             }
             if let found { return found }
-            await withCheckedContinuation { continuation in
-                let isThere = state.withLock { state in
-                    if state.end != nil || !state.lines.isEmpty { return true }
-                    state.waiter = continuation
-                    return false
-                }
-                if isThere { continuation.resume() }
-            }
+            await wait { $0.end != nil || !$0.lines.isEmpty }
         }
     }
 

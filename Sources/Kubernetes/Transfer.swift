@@ -135,6 +135,9 @@ final class Transfer: @unchecked Sendable {  // SAFETY: the loop's thread alone 
     private func receivedHeader(_ bytes: UnsafeRawBufferPointer) {
         let line = String(decoding: bytes, as: UTF8.self)
         guard let colon = line.firstIndex(of: ":") else {
+            if let lines, let easy, line.first?.isNewline == true, (200..<300).contains(ccurl_status(easy)) {
+                lines.open()
+            }
             if line.hasPrefix("HTTP/") { response.headers.removeAll() }
             return
         }

@@ -78,15 +78,3 @@ public protocol SignalAdapter: Plugin {
     ///   error: it goes into `Decoded.rejected`.
     func decode(_ request: InboundRequest) throws(AdapterError) -> Decoded
 }
-
-/// Takes a request as if it had been posted.
-public protocol SignalIntake: Sendable {
-    /// The HTTP status that a sender would have got; a source must not move on before it is 2xx.
-    func take(_ request: InboundRequest) async -> Int
-}
-
-/// Pulls signals from somewhere and feeds them to an adapter.
-public protocol SignalSource: Plugin {
-    /// Runs until cancelled. Throwing ends this run; the host starts it again with back-off.
-    func run(_ intake: any SignalIntake) async throws
-}

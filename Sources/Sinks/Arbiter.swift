@@ -1,81 +1,96 @@
 import SignalKit
 
-/// An object in the cluster, as far as it decides.
-struct SeenObject: Sendable, Hashable {
-    let name: String
-    let resourceVersion: String
-    /// Full: labels hold only the beginning of it.
-    let fingerprint: String
-    /// The one it was made for, or adopted for since.
-    let episode: Int64
-    /// Of the delivery it last had; 0 when it has had none, its maker died in between.
-    let version: Int64
-    /// The sender's, as written there.
-    let startsAt: String?
-    /// Neither resolved nor completed by whoever acts on it.
-    let isActive: Bool
-    /// Completed, or its sender said that it is over; what merely was no longer heard of is not.
-    let isDone: Bool
-
-    /// The `n` of `sig-<hex>-<n>`; 0 for a name of somebody else's making.
-    var number: Int { name.split(separator: "-").last.flatMap { Int($0) } ?? 0 }
-}
-
 /// Decides what a delivery does to a cluster, from what is there and nothing else: the cluster is the memory that outlives
 /// Redis. The rules are those of docs/kubernetes.md; each is one branch.
-struct Arbiter {
+struct Arbiter: Sendable {
     enum Step: Sendable, Hashable {
         /// Brings an object to the delivery's state, unless it has changed since it was seen.
         case update(SeenObject)
-        /// Ends an object of an earlier episode, likewise.
+        /// Ends an object whose problem goes on elsewhere, likewise.
         case resolve(SeenObject)
         case create(number: Int)
     }
 
-    /// - Parameter seen: everything that carries the delivery's label.
-    /// - Returns: in this order; nothing when all is as it should be.
-    static func steps(for delivery: Delivery, seen: [SeenObject]) -> [Step] {
-        // The label is cut; another problem may share it.
-        let mine = seen.filter { $0.fingerprint == delivery.fingerprint }
-        return delivery.kind == .storm ? storm(delivery, mine) : signal(delivery, mine, next: next(seen))
+    enum Decision: Sendable, Hashable {
+        /// In this order; none when all is as it should be.
+        case steps([Step])
+        /// The cluster knows of something later than the store does: either somebody else has delivered that meanwhile, and the
+        /// claim behind this delivery is lost, or the store was set back with its clock. Nothing is done, and it is told.
+        case behind
     }
 
-    private static func next(_ seen: [SeenObject]) -> Int { (seen.map(\.number).max() ?? 0) + 1 }
+    /// A problem that still fires this long after its object was last brought up to date gets a new one, when somebody has
+    /// completed or deleted that; nil for never.
+    let reopenAfter: Duration?
 
-    private static func storm(_ delivery: Delivery, _ mine: [SeenObject]) -> [Step] {
-        guard let object = mine.max(by: { $0.version < $1.version }) else {
+    /// - Parameter seen: everything that carries the delivery's label.
+    func decide(_ delivery: Delivery, seen: [SeenObject]) -> Decision {
+        // The label is cut; another problem may share it.
+        let mine = seen.filter { $0.fingerprint == delivery.fingerprint }
+        if delivery.kind == .storm { return .steps(storm(delivery, mine)) }
+        let next = (seen.map(\.number).max() ?? 0) + 1
+        // An end of something never seen: whatever the cluster still holds of it has ended.
+        guard delivery.episode != 0 else {
+            return .steps(mine.filter { $0.isActive && $0.version < delivery.version }.map(Step.resolve))
+        }
+        let later = mine.filter { $0.episode > delivery.episode }.max { $0.order < $1.order }
+        let same = mine.filter { $0.episode == delivery.episode }
+        if let later { return behind(delivery, later, same) }
+        if !same.isEmpty { return .steps(update(delivery, same, next)) }
+        return .steps(begin(delivery, mine, next))
+    }
+
+    private func storm(_ delivery: Delivery, _ mine: [SeenObject]) -> [Step] {
+        guard let object = mine.max(by: { $0.order < $1.order }) else {
             // Its object was taken away by somebody; it does not come back.
             return delivery.isUpdate ? [] : [.create(number: 1)]
         }
         return object.version < delivery.version ? [.update(object)] : []
     }
 
-    private static func signal(_ delivery: Delivery, _ mine: [SeenObject], next: Int) -> [Step] {
-        let active = mine.filter { $0.isActive && $0.episode < delivery.episode }.sorted { $0.episode < $1.episode }
-        // An end of something never seen: whatever the cluster still holds of it has ended.
-        guard delivery.episode != 0 else {
-            return mine.filter { $0.isActive && $0.version < delivery.version }.map(Step.resolve)
+    /// The cluster has an object of a later episode.
+    private func behind(_ delivery: Delivery, _ later: SeenObject, _ same: [SeenObject]) -> Decision {
+        // What has a successor is over.
+        let over = same.filter(\.isActive).map(Step.resolve)
+        // Said after the cluster last heard of the problem: the store has an older past than the cluster, and speaks of
+        // the same problem.
+        if delivery.version > later.version { return .steps(over + [.update(later)]) }
+        return same.isEmpty ? .behind : .steps(over)
+    }
+
+    /// The episode has an object. Several, if somebody deleted another just while two hosts made them: one goes on.
+    private func update(_ delivery: Delivery, _ same: [SeenObject], _ next: Int) -> [Step] {
+        let sorted = same.sorted {
+            ($0.isActive ? 1 : 0, $0.version, $0.number) < ($1.isActive ? 1 : 0, $1.version, $1.number)
         }
-        if let same = mine.filter({ $0.episode == delivery.episode }).max(by: { $0.version < $1.version }) {
-            return same.version < delivery.version ? [.update(same)] : []
-        }
-        // An older delivery than what is there.
-        guard !mine.contains(where: { $0.episode > delivery.episode }) else { return [] }
+        guard let object = sorted.last else { return [] }
+        let others = sorted.dropLast().filter(\.isActive).map(Step.resolve)
+        guard object.version < delivery.version else { return others }
+        if object.isCompleted, isDue(delivery, since: object.lastSeen) { return others + [.create(number: next)] }
+        return others + [.update(object)]
+    }
+
+    /// Nothing in the cluster is of this episode or a later one.
+    private func begin(_ delivery: Delivery, _ mine: [SeenObject], _ next: Int) -> [Step] {
+        let active = mine.filter(\.isActive).sorted { $0.order < $1.order }
         // The store has forgotten what the cluster has not: it is the same problem, still.
         if delivery.follows == nil, let newest = active.last {
             return active.dropLast().map(Step.resolve) + [.update(newest)]
         }
         let ended = active.map(Step.resolve)
         // Its object was taken away by somebody; it does not come back while the problem goes on.
-        guard !delivery.isUpdate else { return ended }
+        if delivery.isUpdate, !isDue(delivery, since: delivery.first) { return ended }
         // An end without its document, of something the cluster does not hold.
         guard let signal = delivery.signal else { return ended }
-        // The store has forgotten, the sender still speaks of the problem whose object is done with.
-        if delivery.follows == nil, let startsAt = signal.startsAt?.description,
-            mine.contains(where: { $0.isDone && $0.startsAt == startsAt })
-        {
+        // The store has forgotten, and the sender speaks of what the cluster knows to be done with.
+        if delivery.follows == nil, let start = signal.startsAt, mine.contains(where: { $0.isDone(from: start) }) {
             return ended
         }
         return ended + [.create(number: next)]
+    }
+
+    private func isDue(_ delivery: Delivery, since: Timestamp?) -> Bool {
+        guard let reopenAfter, delivery.state == .firing, let since else { return false }
+        return delivery.last.milliseconds - since.milliseconds >= reopenAfter.milliseconds
     }
 }

@@ -11,41 +11,52 @@ public final class KubernetesObjects: Sink {
     /// Times that one delivery looks again, because something changed between its look and its step.
     static let looks = 8
 
-    private let client: KubernetesClient
-    private let namespace: String?
-    private let timeout: Duration
-    private let failPoint: @Sendable (String) -> Void
+    private let objects: ObjectClient
+    private let shape: any ObjectShape
+    private let arbiter: Arbiter
+    private let log: @Sendable (Services.Level, String) -> Void
 
     public init(_ config: inout ConfigReader, _ services: Services) throws(ConfigError) {
         let kubeconfig = try config.optionalText("kubeconfig", longest: 4_096)
-        namespace = try config.optionalText("namespace", longest: 63)
-        timeout = try config.duration("timeout", default: .seconds(10), in: .milliseconds(100)...(.seconds(30)))
-        client = KubernetesClient(kubeconfig.map(Credentials.kubeconfig) ?? .inCluster)
-        failPoint = services.failPoint
+        let namespace = try config.optionalText("namespace", longest: 63)
+        let timeout = try config.duration("timeout", default: .seconds(10), in: .milliseconds(100)...(.seconds(30)))
+        let reopen = try config.duration("reopen_after", default: .zero, in: .zero...(.hours(24 * 30)))
+        arbiter = Arbiter(reopenAfter: reopen == .zero ? nil : reopen)
+        log = services.log
+        shape = try MappedObject.read(&config) ?? SignalObject()
+        objects = ObjectClient(
+            client: KubernetesClient(kubeconfig.map(Credentials.kubeconfig) ?? .inCluster), shape: shape,
+            namespace: namespace, timeout: timeout, failPoint: services.failPoint)
     }
 
     public func deliver(_ delivery: Delivery, _ context: DeliveryContext) async throws(SinkError) {
         do throws(KubernetesError) {
-            try await bring(delivery)
+            try await bring(delivery, until: context.deadline)
         } catch {
-            throw Self.sinkError(error)
+            throw SinkError(error)
         }
     }
 
-    private func bring(_ delivery: Delivery) async throws(KubernetesError) {
-        var lengths = SignalObject.nameLengths[...]
+    private func bring(_ delivery: Delivery, until deadline: ContinuousClock.Instant) async throws(KubernetesError) {
+        var lengths = ObjectNames.lengths[...]
         for _ in 0..<Self.looks {
-            let seen = try await look(for: delivery)
-            let steps = Arbiter.steps(for: delivery, seen: seen)
+            let seen = try await objects.look(for: delivery, until: deadline)
+            guard case .steps(let steps) = arbiter.decide(delivery, seen: seen) else {
+                log(
+                    .warning,
+                    "\(delivery.id): the cluster has a later episode, so this one is left out: a late delivery, or the store "
+                        + "was set back")
+                return
+            }
             do throws(KubernetesError) {
-                for step in steps { try await take(step, delivery, nameLength: lengths.first ?? 64) }
+                for step in steps { try await take(step, delivery, nameLength: lengths.first ?? 64, until: deadline) }
                 return
             } catch {
                 switch error.code {
                 case .alreadyExists:
-                    // Somebody made it since we looked, or another problem has the name.
-                    let now = try await look(for: delivery)
-                    if Arbiter.steps(for: delivery, seen: now) == steps { lengths = lengths.dropFirst() }
+                    guard case .create(let number)? = steps.last else { throw error }
+                    let name = ObjectNames.name(of: delivery, number: number, length: lengths.first ?? 64)
+                    if try await isAnothers(name, delivery, until: deadline) { lengths = lengths.dropFirst() }
                 case .conflict: continue
                 case .notFound where !seen.isEmpty: continue
                 default: throw error
@@ -55,85 +66,59 @@ public final class KubernetesObjects: Sink {
         throw KubernetesError(.conflict, "the objects of a problem keep changing: looked \(Self.looks) times")
     }
 
-    // MARK: Calls
-
-    private func look(for delivery: Delivery) async throws(KubernetesError) -> [SeenObject] {
-        let label = SignalObject.label(of: delivery)
-        let selector = KubernetesRequest.encoded("\(label.name)=\(label.value)")
-        // Without a resourceVersion: a list that has seen every write before it.
-        let answer = try await client.send(
-            KubernetesRequest(.get, try collection() + "?labelSelector=\(selector)"), within: timeout)
-        guard let list = try? JSONDocument.parse(answer.body), let items = list.root["items"]?.array else {
-            throw KubernetesError(.garbage, "a list without items")
+    /// Whether a name is taken by another problem; else somebody has made this one's object since the look.
+    /// - Throws: `garbage` for an object that is this problem's, and that its label does not find, or that says nothing.
+    private func isAnothers(
+        _ name: String, _ delivery: Delivery, until deadline: ContinuousClock.Instant
+    ) async throws(KubernetesError) -> Bool {
+        guard let there = try await objects.read(name, until: deadline) else { return false }
+        guard let object = there.object else {
+            throw KubernetesError(.garbage, "\(name) is there, and is not of this sink's making: rename or delete it")
         }
-        return items.compactMap(SignalObject.seen)
+        guard object.fingerprint == delivery.fingerprint else { return true }
+        let label = ObjectNames.label(of: delivery)
+        guard there.label == label.value else {
+            throw KubernetesError(.garbage, "\(name) has lost its label: set \(label.name)=\(label.value)")
+        }
+        return false
     }
 
     private func take(
-        _ step: Arbiter.Step, _ delivery: Delivery, nameLength: Int
+        _ step: Arbiter.Step, _ delivery: Delivery, nameLength: Int, until deadline: ContinuousClock.Instant
     ) async throws(KubernetesError) {
         switch step {
-        case .update(let object): try await apply(SignalObject.status(of: delivery, on: object), to: object)
-        case .resolve(let object): try await apply(SignalObject.ended(by: delivery, object), to: object)
+        case .update(let object):
+            for change in shape.changes(by: delivery, of: object) {
+                try await objects.apply(change, to: object, until: deadline)
+            }
+        case .resolve(let object):
+            try await objects.apply(shape.end(by: delivery, of: object), to: object, until: deadline)
         case .create(let number):
-            let name = SignalObject.name(of: delivery, number: number, length: nameLength)
-            let object = try await create(delivery, name)
-            try await apply(SignalObject.status(of: delivery, on: object), to: object)
+            let name = ObjectNames.name(of: delivery, number: number, length: nameLength)
+            let object = try await objects.create(delivery, name, until: deadline)
+            try await take(.update(object), delivery, nameLength: nameLength, until: deadline)
         }
     }
+}
 
-    private func create(_ delivery: Delivery, _ name: String) async throws(KubernetesError) -> SeenObject {
-        let body = try Self.bytes(SignalObject.made(of: delivery, named: name))
-        let answer = try await client.send(KubernetesRequest(.post, try collection(), body: body), within: timeout)
-        failPoint("object-created")
-        guard let document = try? JSONDocument.parse(answer.body), let object = SignalObject.seen(document.root) else {
-            throw KubernetesError(.garbage, "the object that was made is not in the answer")
-        }
-        return object
-    }
-
-    private func apply(_ change: JSONTree, to object: SeenObject) async throws(KubernetesError) {
-        let path = try collection() + "/\(object.name)/status?fieldManager=portcullis&force=true"
-        _ = try await client.send(
-            KubernetesRequest(
-                .patch, path, body: try Self.bytes(change), contentType: "application/apply-patch+yaml"),
-            within: timeout)
-    }
-
-    private func collection() throws(KubernetesError) -> String {
-        guard let namespace = namespace ?? client.namespace else {
-            throw KubernetesError(
-                .credentials, "no namespace: give namespace: NAME, or one in the kubeconfig's context")
-        }
-        return "/apis/\(SignalObject.group)/\(SignalObject.version)/namespaces/\(KubernetesRequest.encoded(namespace))/"
-            + SignalObject.plural
-    }
-
-    private static func bytes(_ tree: JSONTree) throws(KubernetesError) -> [UInt8] {
-        do throws(JSONError) {
-            return try tree.text()
-        } catch {
-            throw KubernetesError(.invalid, "the delivery can't be written as JSON: \(error.message)")
-        }
-    }
-
-    // MARK: Errors
-
-    static func sinkError(_ error: KubernetesError) -> SinkError {
+extension SinkError {
+    /// What a fault of the API means for a delivery.
+    init(_ error: KubernetesError) {
         let message = "\(error.code.rawValue): \(error.message)"
         switch error.code {
-        case .invalid: return SinkError(.invalid, message, retryable: false)
-        case .overloaded, .unavailable: return SinkError(.overloaded, message, retryable: true)
-        case .forbidden where error.isQuota: return SinkError(.overloaded, message, retryable: true)
-        // Somebody can grant it, renew it, or install it: what waits is kept until then.
-        case .credentials, .tls, .unauthorized, .forbidden: return SinkError(.denied, message, retryable: true)
+        case .invalid: self.init(.invalid, message, retryable: !error.isFinal)
+        case .overloaded, .unavailable: self.init(.overloaded, message, retryable: true)
+        case .forbidden where error.isQuota: self.init(.overloaded, message, retryable: true)
+        // Somebody may grant it, renew it, or install it.
+        case .credentials, .tls, .unauthorized, .forbidden: self.init(.denied, message, retryable: true)
         case .notFound:
-            return SinkError(
-                .refused, message + "; is the CustomResourceDefinition installed (deploy/kubernetes/crd.yaml)?",
+            self.init(
+                .refused,
+                message + "; is the kind installed (deploy/kubernetes/base/crd.yaml), and the namespace there?",
                 retryable: true)
-        case .timeout: return SinkError(.timeout, message, retryable: true)
-        case .unreachable, .interrupted: return SinkError(.unreachable, message, retryable: true)
-        case .alreadyExists, .conflict, .expired, .garbage: return SinkError(.refused, message, retryable: true)
+        case .timeout: self.init(.timeout, message, retryable: true)
+        case .unreachable, .interrupted: self.init(.unreachable, message, retryable: true)
+        case .alreadyExists, .conflict, .expired, .garbage: self.init(.refused, message, retryable: true)
         }
     }
 }

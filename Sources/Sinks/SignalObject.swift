@@ -1,134 +1,140 @@
 import JSON
 import SignalKit
 
-/// The object of kind `Signal` in `portcullis.dev/v1alpha1`: `spec` says what the problem is and never changes, `status` how
-/// it stands. deploy/kubernetes/crd.yaml has the schema.
-enum SignalObject {
-    static let group = "portcullis.dev"
-    static let version = "v1alpha1"
-    static let plural = "signals"
-    static let fingerprintLabel = "portcullis.dev/fingerprint"
-    static let stormLabel = "portcullis.dev/storm"
-    /// A label's value holds 63 characters, a fingerprint has 64.
-    static let labelLength = 40
-    /// Hex digits in a name: the next when another problem has the name already.
-    static let nameLengths = [16, 24, 40, 64]
+/// The kind `Signal` in `portcullis.dev/v1alpha1`: `spec` says what the problem is and never changes, `status` how it
+/// stands. deploy/kubernetes/base/crd.yaml has the schema.
+struct SignalObject: ObjectShape {
+    /// bytes of the members that a storm's object lists; etcd takes 1.5 MiB for all of an object
+    static let listedBytes = 256 << 10
 
-    static func label(of delivery: Delivery) -> (name: String, value: String) {
-        delivery.kind == .storm
-            ? (stormLabel, delivery.fingerprint) : (fingerprintLabel, String(delivery.fingerprint.prefix(labelLength)))
-    }
+    let apiVersion = "portcullis.dev/v1alpha1"
+    let kind = "Signal"
+    let plural = "signals"
 
-    /// - Parameter length: hex digits of the fingerprint; a storm's id names it by itself.
-    static func name(of delivery: Delivery, number: Int, length: Int) -> String {
-        delivery.kind == .storm
-            ? "storm-\(delivery.fingerprint)" : "sig-\(delivery.fingerprint.prefix(length))-\(number)"
-    }
-
-    /// Nil for what is no object of this kind.
-    static func seen(_ object: JSONValue) -> SeenObject? {
+    func seen(_ object: JSONValue) -> SeenObject? {
         guard let metadata = object["metadata"], let name = metadata["name"]?.string,
             let resourceVersion = metadata["resourceVersion"]?.string, let spec = object["spec"],
-            let fingerprint = spec["fingerprint"]?.string, let made = number(spec["episode"])
+            let fingerprint = spec["fingerprint"]?.string, let made = SeenObject.number(spec["episode"])
         else { return nil }
         let status = object["status"]
-        let isResolved = status?["state"]?.equals("resolved") == true
-        let isCompleted = status?["completed"]?.boolean == true
+        var written = status.map(JSONTree.init) ?? [:]
+        written["completed"] = nil
         return SeenObject(
             name: name, resourceVersion: resourceVersion, fingerprint: fingerprint,
-            episode: number(status?["episode"]) ?? made, version: number(status?["version"]) ?? 0,
-            startsAt: spec["startsAt"]?.string,
-            isActive: !isResolved && !isCompleted,
-            isDone: isCompleted || (isResolved && status?["reason"]?.string == nil))
+            episode: SeenObject.number(status?["episode"]) ?? made,
+            version: SeenObject.number(status?["version"]) ?? 0, startsAt: SeenObject.time(spec["startsAt"]),
+            lastSeen: SeenObject.time(status?["lastSeen"]), resolvedAt: SeenObject.time(status?["resolvedAt"]),
+            isResolved: status?["state"]?.equals("resolved") == true, endedByItself: status?["reason"]?.string != nil,
+            isCompleted: status?["completed"]?.boolean == true, written: written)
     }
 
-    private static func number(_ value: JSONValue?) -> Int64? { value?.string.flatMap { Int64($0) } }
-
-    // MARK: Writing
-
-    /// To create: an object's status is a resource of its own, so this leaves it out.
-    static func made(of delivery: Delivery, named name: String) -> JSONTree {
-        let label = label(of: delivery)
+    func made(of delivery: Delivery) -> [String: JSONTree] {
         var spec: [String: JSONTree] = [
             "kind": .string(delivery.kind.rawValue), "fingerprint": .string(delivery.fingerprint),
             "episode": .string(String(delivery.episode)), "firstSeen": .string(delivery.first.description),
+            "name": .string(ObjectNames.title(of: delivery)),
         ]
         if let signal = delivery.signal {
-            spec["name"] = .string(signal.name)
             spec["severity"] = signal.severity.map(JSONTree.string)
-            spec["labels"] = labels(signal.labels)
-            spec["annotations"] = labels(signal.annotations)
+            spec["labels"] = SignalTree.labels(signal.labels)
+            spec["annotations"] = SignalTree.labels(signal.annotations)
             spec["startsAt"] = signal.startsAt.map { .string($0.description) }
             spec["link"] = signal.link.map(JSONTree.string)
-            spec["target"] = signal.target.map(target)
+            spec["target"] = signal.target.map(SignalTree.target)
         }
-        if let storm = delivery.storm {
-            spec["name"] = .string(storm.group.first { $0.name == "name" }?.value ?? "storm")
-            spec["group"] = .array(
-                storm.group.map { ["name": .string($0.name), "value": .string($0.value)] })
-        }
-        return [
-            "apiVersion": .string("\(group)/\(version)"), "kind": "Signal",
-            "metadata": ["name": .string(name), "labels": [label.name: .string(label.value)]],
-            "spec": .object(spec),
-        ]
+        if let storm = delivery.storm { spec["group"] = SignalTree.group(storm) }
+        return ["spec": .object(spec)]
     }
 
-    /// To apply to the status of an object as it was seen; the server refuses it when the object has changed since.
-    static func status(of delivery: Delivery, on object: SeenObject) -> JSONTree {
+    func changes(by delivery: Delivery, of object: SeenObject) -> [ObjectChange] {
+        let episode = delivery.episode == 0 ? object.episode : delivery.episode
         var status: [String: JSONTree] = [
-            "state": .string(delivery.state.rawValue), "episode": .string(String(delivery.episode)),
+            "state": .string(delivery.state.rawValue), "episode": .string(String(episode)),
             "version": .string(String(delivery.version)), "count": .integer(delivery.count),
             "lastSeen": .string(delivery.last.description),
         ]
-        if delivery.episode == 0 { status["episode"] = .string(String(object.episode)) }
         if delivery.state == .resolved {
             status["resolvedAt"] = .string((delivery.signal?.endsAt ?? delivery.last).description)
             status["reason"] = delivery.reason.map { .string($0.rawValue) }
         }
-        if let storm = delivery.storm {
-            status["storm"] = [
-                "members": .integer(Int64(storm.members)), "firing": .integer(Int64(storm.firing)),
-                "listed": .array(storm.listed.map(member)),
-            ]
+        status["storm"] = delivery.storm.map(Self.storm)
+        return [ObjectChange(subresource: "status", fields: ["status": .object(status)])]
+    }
+
+    func end(by delivery: Delivery, of object: SeenObject) -> ObjectChange {
+        // Applying anew takes away what is left out.
+        var status = object.written
+        status["state"] = "resolved"
+        status["episode"] = .string(String(object.episode))
+        status["version"] = .string(String(delivery.version))
+        // By then it was over; a later problem's own times say nothing about it.
+        status["resolvedAt"] = .string((delivery.episode == 0 ? delivery.last : delivery.first).description)
+        return ObjectChange(subresource: "status", fields: ["status": status])
+    }
+
+    private static func storm(_ storm: Storm) -> JSONTree {
+        var bytes = 0
+        let listed = storm.listed.map(SignalTree.member).prefix { member in
+            bytes += (try? member.text().count) ?? 0
+            return bytes <= listedBytes
         }
-        return applied(.object(status), to: object)
-    }
-
-    /// The end of an object whose problem goes on under a later episode.
-    static func ended(by delivery: Delivery, _ object: SeenObject) -> JSONTree {
-        applied(
-            [
-                "state": "resolved", "episode": .string(String(object.episode)),
-                "version": .string(String(delivery.version)), "lastSeen": .string(delivery.last.description),
-                "resolvedAt": .string((delivery.signal?.endsAt ?? delivery.last).description),
-            ], to: object)
-    }
-
-    private static func applied(_ status: JSONTree, to object: SeenObject) -> JSONTree {
-        [
-            "apiVersion": .string("\(group)/\(version)"), "kind": "Signal",
-            "metadata": ["name": .string(object.name), "resourceVersion": .string(object.resourceVersion)],
-            "status": status,
+        return [
+            "members": .integer(Int64(storm.members)), "firing": .integer(Int64(storm.firing)),
+            "listed": .array(Array(listed)),
         ]
     }
+}
 
-    private static func labels(_ labels: Labels) -> JSONTree {
+/// Parts of deliveries as JSON.
+enum SignalTree {
+    static func labels(_ labels: Labels) -> JSONTree {
         .object(Dictionary(labels.entries.map { ($0.name, .string($0.value)) }) { $1 })
     }
 
-    private static func target(_ target: Target) -> JSONTree {
+    static func target(_ target: Target) -> JSONTree {
         var fields: [String: JSONTree] = ["kind": .string(target.kind), "name": .string(target.name)]
         fields["namespace"] = target.namespace.map(JSONTree.string)
         return .object(fields)
     }
 
-    private static func member(_ member: StormMember) -> JSONTree {
+    static func member(_ member: StormMember) -> JSONTree {
         var fields: [String: JSONTree] = [
             "fingerprint": .string(member.fingerprint), "episode": .string(String(member.episode)),
             "name": .string(member.name), "firing": .boolean(member.firing),
         ]
         fields["target"] = member.target.map(target)
         return .object(fields)
+    }
+
+    static func group(_ storm: Storm) -> JSONTree {
+        .array(storm.group.map { ["name": .string($0.name), "value": .string($0.value)] })
+    }
+
+    /// What a mapping's paths begin at: the delivery's members, and those of its signal beside them.
+    static func root(_ delivery: Delivery) -> JSONTree {
+        var root: [String: JSONTree] = [
+            "id": .string(delivery.id), "kind": .string(delivery.kind.rawValue),
+            "state": .string(delivery.state.rawValue), "fingerprint": .string(delivery.fingerprint),
+            "episode": .string(String(delivery.episode)), "version": .string(String(delivery.version)),
+            "count": .integer(delivery.count), "first": .string(delivery.first.description),
+            "last": .string(delivery.last.description), "name": .string(ObjectNames.title(of: delivery)),
+        ]
+        root["reason"] = delivery.reason.map { .string($0.rawValue) }
+        if let signal = delivery.signal {
+            root["severity"] = signal.severity.map(JSONTree.string)
+            root["labels"] = labels(signal.labels)
+            root["annotations"] = labels(signal.annotations)
+            root["startsAt"] = signal.startsAt.map { .string($0.description) }
+            root["endsAt"] = signal.endsAt.map { .string($0.description) }
+            root["link"] = signal.link.map(JSONTree.string)
+            root["target"] = signal.target.map(target)
+        }
+        if let storm = delivery.storm {
+            root["storm"] = [
+                "id": .string(storm.id), "group": group(storm), "members": .integer(Int64(storm.members)),
+                "firing": .integer(Int64(storm.firing)),
+            ]
+        }
+        return .object(root)
     }
 }

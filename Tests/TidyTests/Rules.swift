@@ -55,7 +55,7 @@ extension Rule {
         "SignalTesting": ["SignalKit", "JSON"],
         "JSON": ["CSimdjson", "CJansson"],
         "Redis": ["CHiredis"],
-        "Adapters": ["SignalKit", "JSON"],
+        "Adapters": ["SignalKit", "JSON", "Kubernetes"],
         "Policies": ["SignalKit", "JSON"],
         "Kubernetes": ["CCurl", "JSON"],
         "Sinks": ["SignalKit", "JSON", "Kubernetes"],

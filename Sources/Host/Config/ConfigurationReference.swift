@@ -20,6 +20,9 @@ struct ConfigurationReference {
         var adapter = ConfigReader.describing()
         _ = try? adapter.text("use", longest: 63)
         _ = RouteHead(&adapter, findings)
+        var source = ConfigReader.describing()
+        _ = try? source.text("use", longest: 63)
+        _ = SourceHead(&source)
         var policy = ConfigReader.describing()
         _ = try? policy.text("use", longest: 63)
         _ = PluginReading.mode(&policy, AnyPolicy.self)
@@ -31,6 +34,7 @@ struct ConfigurationReference {
             Group(title: "server", failureMode: nil, keys: below("server")),
             Group(title: "state", failureMode: nil, keys: below("state")),
             Group(title: "every adapter", failureMode: nil, keys: adapter.keys),
+            Group(title: "every source", failureMode: nil, keys: source.keys),
             Group(title: "every policy", failureMode: nil, keys: policy.keys),
             Group(title: "every sink", failureMode: nil, keys: sink.keys),
         ]

@@ -41,6 +41,15 @@ struct HostConfiguration: Sendable {
         case bearer(tokenFile: String)
         /// HMAC-SHA-256 of the body, hex, in `header`, with or without `sha256=` before it.
         case hmac(keyFile: String, header: String)
+        /// A service account's token, which the API server vouches for and lets post to the route's path.
+        case kubernetes(Kubernetes)
+
+        struct Kubernetes: Sendable, Equatable {
+            /// Nil in a pod.
+            var kubeconfig: String?
+            /// Those of which the token must be meant for one; none for the API server's own.
+            var audiences: [String]
+        }
 
         /// For `WWW-Authenticate`, which every 401 must have (RFC 9110, 15.5.2).
         var scheme: String {
@@ -70,6 +79,15 @@ struct HostConfiguration: Sendable {
         let plugin: any SignalAdapter
     }
 
+    struct SourceEntry: Sendable {
+        /// What it keeps in the store goes by this.
+        let name: PluginID
+        let use: PluginID
+        /// The adapter that reads what it fetches.
+        let feeds: PluginID
+        let plugin: any SignalSource
+    }
+
     struct InProcessPolicy: Sendable {
         let id: PluginID
         let mode: FailureMode
@@ -95,6 +113,7 @@ struct HostConfiguration: Sendable {
     /// In file order, `persist` last.
     let gatePolicies: [any GatePolicy]
     let sinks: [SinkEntry]
+    var sources: [SourceEntry] = []
     /// What is allowed and probably not meant, by place in the file.
     var warnings: [ConfigError] = []
 }

@@ -43,7 +43,7 @@ extension HostConfiguration {
         let sections = Sections(&top, findings)
         let reading = PluginReading(plugins: plugins, services: services, findings: findings)
         let routes = reading.routes(sections.adapters)
-        reading.sources(sections.sources)
+        let sources = reading.sources(sections.sources, feeding: plugins.adapters.map { $0.id }, routes)
         let policies = reading.policies(sections.policies, list: root.place(of: "policies"))
         let sinks = reading.sinks(sections.sinks)
         top.finish()
@@ -53,8 +53,8 @@ extension HostConfiguration {
             return .failure(ConfigFailure(file: file, errors: findings.errors, warnings: findings.warnings))
         }
         var configuration = HostConfiguration(
-            server: server, state: state, routes: routes, policies: policies.inProcess, gatePolicies: policies.gate,
-            sinks: sinks)
+            server: server, state: state, routes: routes, policies: policies.inProcess,
+            gatePolicies: policies.gate, sinks: sinks, sources: sources)
         let oddities = Oddities.find(root, configuration)
         configuration.warnings = (findings.warnings + oddities).byPlace
         return .success(configuration)
@@ -82,7 +82,7 @@ extension HostConfiguration {
             }
             self.state = state ?? nil
             adapters = top.items("adapters", required: true, bounds: "one adapter or more")
-            sources = top.items("sources", required: false, bounds: "none in this version")
+            sources = top.items("sources", required: false, bounds: "what the host fetches by itself")
             policies = top.items("policies", required: true, bounds: "deduplicate and persist at least")
             sinks = top.items("sinks", required: true, bounds: "one sink or more")
         }

@@ -110,17 +110,6 @@ extension PluginReading {
         return routes
     }
 
-    /// No source runs in this version; what is named is told apart from what nobody knows.
-    func sources(_ nodes: [ConfigNode]) {
-        for (index, node) in nodes.enumerated() {
-            var config = ConfigReader(node, path: "sources[\(index)]")
-            if use(&config, .source, known: plugins.sources.map { $0.id }) != nil {
-                config.report("use", "sources do not run in this version: remove it")
-            }
-            findings.add(config.errors)
-        }
-    }
-
     func policies(
         _ nodes: [ConfigNode], list: ConfigMark?
     ) -> (inProcess: [HostConfiguration.InProcessPolicy], gate: [any GatePolicy]) {
@@ -210,7 +199,7 @@ extension PluginReading {
         return sinks
     }
 
-    private static func noMapping(_ config: ConfigReader) -> ConfigError {
+    static func noMapping(_ config: ConfigReader) -> ConfigError {
         ConfigError(path: config.path, mark: config.mark, "expected a mapping with use, found nothing")
     }
 }

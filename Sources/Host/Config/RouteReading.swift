@@ -26,7 +26,7 @@ struct RouteHead {
         authentication = Self.authentication(&config, findings)
     }
 
-    private static let ways = "none, bearer or hmac"
+    private static let ways = "none, bearer, hmac or kubernetes"
 
     private static func authentication(
         _ config: inout ConfigReader, _ findings: Findings
@@ -41,14 +41,15 @@ struct RouteHead {
             config.report("authenticate", "\(word) is not in this version: \(ways)")
         case .scalar:
             config.report(
-                "authenticate", "expected none, {bearer: {token_file: FILE}} or {hmac: {key_file: FILE}}")
+                "authenticate",
+                "expected none, {bearer: {token_file: FILE}}, {hmac: {key_file: FILE}} or {kubernetes: {}}")
         case .map: return methods(&config, findings)
         default: config.report("authenticate", "expected \(ways)")
         }
         return nil
     }
 
-    private static let absent = ["kubernetes", "mtls"]
+    private static let absent = ["mtls"]
 
     private static func methods(
         _ config: inout ConfigReader, _ findings: Findings
@@ -57,9 +58,9 @@ struct RouteHead {
             try config.section("authenticate") {
                 section throws(ConfigError) -> HostConfiguration.Authentication? in
                 for word in absent { section.refuse(word, "\(word) is not in this version: \(ways)") }
-                let given = ["bearer", "hmac"].filter(section.has)
+                let given = ["bearer", "hmac", "kubernetes"].filter(section.has)
                 if given.count > 1 || given.isEmpty && !absent.contains(where: section.has) && !section.isDescribing {
-                    section.report(nil, "give one of bearer and hmac")
+                    section.report(nil, "give one of bearer, hmac and kubernetes")
                 }
                 var found: HostConfiguration.Authentication?
                 if section.has("bearer") || section.isDescribing {
@@ -72,6 +73,14 @@ struct RouteHead {
                         let file = hmac.file("key_file")
                         let header = header(&hmac)
                         if let file { found = .hmac(keyFile: file, header: header) }
+                    }
+                }
+                if section.has("kubernetes") || section.isDescribing {
+                    try section.section("kubernetes") { review throws(ConfigError) in
+                        found = .kubernetes(
+                            .init(
+                                kubeconfig: review.file("kubeconfig", required: false),
+                                audiences: try review.texts("audiences", default: [], count: 0...16)))
                     }
                 }
                 return given.count == 1 ? found : nil

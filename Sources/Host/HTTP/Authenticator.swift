@@ -8,26 +8,48 @@ struct Authenticator: Sendable {
     enum Decision: Sendable, Equatable {
         case allowed
         case refused
+        /// Somebody who is known, and may not.
+        case forbidden
         /// The secret can't be read: nobody is let in, and the sender should come again.
         case unavailable
     }
 
     let log: Logger
+    private let reviewers: [KubernetesReviewer]
+
+    init(_ routes: [HostConfiguration.Route], log: Logger) {
+        self.log = log
+        var asked: [HostConfiguration.Authentication.Kubernetes] = []
+        for case .kubernetes(let way) in routes.map(\.authentication) where !asked.contains(way) { asked.append(way) }
+        reviewers = asked.map { KubernetesReviewer($0, log: log) }
+    }
 
     /// What can be said before the body is read; nil when the body is needed.
-    func early(_ method: HostConfiguration.Authentication, _ headers: HTTPFields) -> Decision? {
-        switch method {
+    func early(_ route: HostConfiguration.Route, _ headers: HTTPFields) async -> Decision? {
+        switch route.authentication {
         case .none: return .allowed
         case .bearer(let file):
-            guard let header = headers[.authorization], header.count > 7, header.prefix(7).lowercased() == "bearer "
-            else {
-                return .refused
-            }
-            return secret(file) { token in Self.equal(Array(header.dropFirst(7).utf8), Array(token.utf8)) }
+            return bearer(file, headers)
+        case .kubernetes(let way):
+            guard let given = Self.bearer(headers) else { return .refused }
+            return await reviewers.first { $0.way == way }?.decide(given, path: route.path) ?? .unavailable
         case .hmac(_, let header):
             guard let name = HTTPField.Name(header), headers[name] != nil else { return .refused }
             return nil
         }
+    }
+
+    /// The token that a file holds.
+    func bearer(_ file: String, _ headers: HTTPFields) -> Decision {
+        guard let given = Self.bearer(headers) else { return .refused }
+        return secret(file) { token in Self.equal(Array(given.utf8), Array(token.utf8)) }
+    }
+
+    private static func bearer(_ headers: HTTPFields) -> Substring? {
+        guard let header = headers[.authorization], header.count > 7, header.prefix(7).lowercased() == "bearer " else {
+            return nil
+        }
+        return header.dropFirst(7)
     }
 
     func late(_ method: HostConfiguration.Authentication, _ headers: HTTPFields, _ body: [UInt8]) -> Decision {

@@ -11,7 +11,7 @@ struct Exchange: Sendable {
 
     init(_ request: Request) {
         let given = request.headers[HTTPField.Name("X-Request-Id")!] ?? ""
-        id = Self.isSane(given) ? given : Self.random()
+        id = Self.isSane(given) ? given : Self.newID()
         let whole = request.head.path ?? "/"
         path = whole.firstIndex(of: "?").map { String(whole[..<$0]) } ?? whole
     }
@@ -28,7 +28,8 @@ struct Exchange: Sendable {
             }
     }
 
-    private static func random() -> String {
+    /// For a request that came without one: 32 hex digits.
+    static func newID() -> String {
         func hex(_ value: UInt64) -> String {
             let text = String(value, radix: 16)
             return String(repeating: "0", count: 16 - text.count) + text

@@ -58,7 +58,7 @@ final class HTTPHost: Sendable {
             try await responder.respond(request, writer, channel)
         }
         let operators = AdminResponder(
-            api: api, readiness: readiness, metrics: metrics, authenticator: Authenticator(log: log),
+            api: api, readiness: readiness, metrics: metrics, authenticator: Authenticator([], log: log),
             tokenFile: configuration.server.adminTokenFile, draining: draining)
         admin = configuration.server.admin.map { address in
             server(address, nil, "operators") { request, writer, channel in

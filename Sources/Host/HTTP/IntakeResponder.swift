@@ -30,7 +30,7 @@ struct IntakeResponder: Sendable {
             .map { AlertmanagerAPI.prefix(of: $0.path) }
         limits = configuration.server.limits
         self.intake = intake
-        authenticator = Authenticator(log: log)
+        authenticator = Authenticator(configuration.routes, log: log)
         inFlight = InFlight(limits, metrics)
         self.metrics = metrics
         self.log = log
@@ -61,7 +61,7 @@ struct IntakeResponder: Sendable {
         let answer: IntakeAnswer
         var rest: BodyRest?
         var bytes = 0
-        let refusal = refusal(of: request, route)
+        let refusal = await refusal(of: request, route)
         if refusal == nil, request.headers[.expect]?.lowercased() == "100-continue" {
             try await writer.writeInformationalHead(HTTPResponse(status: .continue))
         }
@@ -117,15 +117,16 @@ struct IntakeResponder: Sendable {
         return nil
     }
 
-    private func refusal(of request: Request, _ route: HostConfiguration.Route?) -> Refusal? {
+    private func refusal(of request: Request, _ route: HostConfiguration.Route?) async -> Refusal? {
         guard let route else { return .unknownPath }
         guard request.method == .post else { return .wrongMethod(allowed: "POST") }
         if draining.withLockedValue({ $0 }) { return .shuttingDown }
         if let type = mediaType(request), type != "application/json", !type.hasSuffix("+json") {
             return .wrongMediaType
         }
-        switch authenticator.early(route.authentication, request.headers) {
+        switch await authenticator.early(route, request.headers) {
         case .refused: return .unauthenticated(scheme: route.authentication.scheme)
+        case .forbidden: return .forbidden
         case .unavailable: return .unavailable(detail: "authentication service unavailable")
         case .allowed, nil: break
         }
@@ -182,7 +183,7 @@ struct IntakeResponder: Sendable {
                     .refused(.unauthenticated(scheme: route.authentication.scheme)), bytes: body.count)
         case .unavailable:
             return .answered(.refused(.unavailable(detail: "authentication service unavailable")), bytes: body.count)
-        case .allowed: break
+        case .allowed, .forbidden: break
         }
         let inbound = InboundRequest(
             body: body, contentType: mediaType(request), headers: headers(request), receivedAt: JSONLogHandler.now)

@@ -29,6 +29,13 @@ enum StatusTable {
         return (200, outcome.deadLetters.isEmpty ? "empty" : Verdict.deadLettered.rawValue)
     }
 
+    static func status(of answer: IntakeAnswer) -> Int {
+        switch answer {
+        case .taken(let outcome): summary(of: outcome).status
+        case .refused(let refusal): problem(of: refusal).status
+        }
+    }
+
     static func problem(of refusal: Refusal) -> Problem {
         switch refusal {
         case .unavailable(let detail):

@@ -12,6 +12,8 @@ enum FailPoint: String, Sendable, CaseIterable {
     case claimed
     case sinkWritten = "sink-written"
     case sinkSynced = "sink-synced"
+    /// The API server has an object whose state is still to be written.
+    case objectCreated = "object-created"
 
     private static let armed = Armed(environment: "PORTCULLIS_FAILPOINT")
 

@@ -49,6 +49,7 @@ final class HostMetrics: Sendable {
             }
             queue(sink: sink.name.description, depth: 0, oldest: .zero)
         }
+        for source in configuration.sources { watchGap(source.name, .zero) }
         for reason in ["expired", "forgotten"] { ended(reason, 0) }
         missedFiring(0)
     }
@@ -164,6 +165,13 @@ final class HostMetrics: Sendable {
         registry.counter(
             "portcullis_ended_total", "Episodes that ended without word of their sender.", [("reason", reason)]
         ).set(Int64(total))
+    }
+
+    func watchGap(_ source: PluginID, _ gap: Duration) {
+        registry.gauge(
+            "portcullis_watch_gap_seconds", "For how long no host has been watching what a source reads.",
+            [("source", source.description)]
+        ).set(Double(gap.milliseconds) / 1_000)
     }
 
     func sampled(_ stats: DeliveryStore.Stats) {

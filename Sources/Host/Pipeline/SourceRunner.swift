@@ -1,0 +1,159 @@
+import Logging
+import NIOConcurrencyHelpers
+import Redis
+import SignalKit
+
+/// Runs one source on whichever host has its lease.
+struct SourceRunner: Sendable {
+    /// How often the lease is renewed, or asked for.
+    static let renewal = Duration.seconds(2)
+    /// of the pause after a run that ended: doubled each time, up to the second
+    static let pause = (first: Duration.seconds(1), most: Duration.seconds(30))
+
+    let source: HostConfiguration.SourceEntry
+    let store: SourceStore
+    let intake: SourceIntake
+    let metrics: HostMetrics
+    let log: Logger
+    private let known = NIOLockedValueBox<(gap: Duration, at: ContinuousClock.Instant)>((.zero, .now))
+
+    init(
+        _ source: HostConfiguration.SourceEntry, store: SourceStore, intake: SourceIntake, metrics: HostMetrics,
+        log: Logger
+    ) {
+        (self.source, self.store, self.intake, self.metrics, self.log) = (source, store, intake, metrics, log)
+    }
+
+    /// Until cancelled.
+    func run() async {
+        while !Task.isCancelled {
+            if await hold() != nil {
+                log.notice("this host runs the source", metadata: ["source": "\(source.name)"])
+                await runWhileHeld()
+                log.notice("this host no longer runs the source", metadata: ["source": "\(source.name)"])
+            }
+            await sleep(Self.renewal)
+        }
+        // In a task of its own: this one has been cancelled, and its calls with it.
+        await Task { [store] in await store.release() }.value
+    }
+
+    /// - Returns: when the lease was asked for, if it is ours now.
+    private func hold() async -> ContinuousClock.Instant? {
+        let asked = ContinuousClock.now
+        guard let answer = try? await store.hold(isWatching: intake.isWatching) else {
+            tell(nil)
+            return nil
+        }
+        tell(answer.gap)
+        return answer.isHeld ? asked : nil
+    }
+
+    /// - Parameter gap: as the store knows it; nil when it does not say: then the last one has grown.
+    private func tell(_ gap: Duration?) {
+        let now = ContinuousClock.now
+        let grown = known.withLockedValue { known in
+            if let gap { known = (gap, now) }
+            return known.gap + known.at.duration(to: now)
+        }
+        metrics.watchGap(source.name, grown)
+    }
+
+    private func runWhileHeld() async {
+        await withTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { await self.runAgainAndAgain() }
+            tasks.addTask { await self.keep() }
+            await tasks.next()
+            tasks.cancelAll()
+        }
+        intake.forgetParts()
+    }
+
+    /// Renews the lease until it is lost, or may be: from then on another host may run the source.
+    private func keep() async {
+        var held = ContinuousClock.now
+        while !Task.isCancelled {
+            await sleep(Self.renewal)
+            let asked = ContinuousClock.now
+            do throws(SourceError) {
+                let answer = try await store.hold(isWatching: intake.isWatching)
+                tell(answer.gap)
+                guard answer.isHeld else { return }
+                held = asked
+            } catch {
+                tell(nil)
+                // A second before its end, so that two clocks need not agree to the millisecond.
+                if held.duration(to: .now) > SourceStore.lease - .seconds(1) { return }
+            }
+        }
+    }
+
+    private func runAgainAndAgain() async {
+        var pause = Self.pause.first
+        while !Task.isCancelled {
+            do {
+                try await source.plugin.run(intake)
+                pause = Self.pause.first
+            } catch {
+                guard !Task.isCancelled else { return }
+                log.warning(
+                    "a source ended, and begins again",
+                    metadata: [
+                        "source": "\(source.name)", "reason": "\(error)", "again_in_ms": "\(pause.milliseconds)",
+                    ])
+            }
+            await sleep(pause)
+            pause = min(pause * 2, Self.pause.most)
+        }
+    }
+
+    private func sleep(_ duration: Duration) async { try? await Task.sleep(for: duration) }
+}
+
+/// A source's way to its adapter and to the store.
+final class SourceIntake: SignalIntake {
+    private let route: HostConfiguration.Route
+    private let intake: any Taking
+    private let store: SourceStore
+    private let deadline: Duration
+    private let log: Logger
+    private let parts = NIOLockedValueBox<[String: Bool]>([:])
+
+    init(
+        _ source: HostConfiguration.SourceEntry, route: HostConfiguration.Route, intake: any Taking,
+        store: SourceStore, deadline: Duration, log: Logger
+    ) {
+        (self.route, self.intake, self.store) = (route, intake, store)
+        (self.deadline, self.log) = (deadline, log)
+    }
+
+    func take(_ body: [UInt8]) async -> Int {
+        let request = InboundRequest(
+            body: body, contentType: "application/json", headers: [:], receivedAt: JSONLogHandler.now)
+        let id = Exchange.newID()
+        let answer = await intake.take(
+            request, route: route, requestID: id, eventLoop: nil, deadline: .now + deadline)
+        let status = StatusTable.status(of: answer)
+        log.log(
+            level: status < 300 ? .debug : .warning, "source",
+            metadata: [
+                "request_id": "\(id)", "source": "\(store.name)", "status": .stringConvertible(status),
+                "bytes": .stringConvertible(body.count),
+            ])
+        return status
+    }
+
+    func checkpoint(_ part: String) async throws(SourceError) -> String? { try await store.checkpoint(part) }
+    func recall(_ keys: [String]) async throws(SourceError) -> [String?] { try await store.recall(keys) }
+    func move(
+        _ part: String, to checkpoint: String?, remembering: [(key: String, value: String)]
+    ) async throws(SourceError) {
+        try await store.move(part, to: checkpoint, remembering: remembering)
+    }
+
+    func watching(_ part: String, _ isWatching: Bool) { parts.withLockedValue { $0[part] = isWatching } }
+    func forgetParts() { parts.withLockedValue { $0.removeAll() } }
+
+    /// Whether all that the source reads is being watched.
+    var isWatching: Bool { parts.withLockedValue { !$0.isEmpty && $0.values.allSatisfy { $0 } } }
+}

@@ -1,0 +1,53 @@
+import JSON
+import SignalKit
+
+/// How deliveries look as objects of one kind.
+protocol ObjectShape: Sendable {
+    /// Of the API: `portcullis.dev/v1alpha1`, or `v1` alone.
+    var apiVersion: String { get }
+    var kind: String { get }
+    /// As paths have it: `signals`.
+    var plural: String { get }
+
+    /// Nil for what is no object of this shape.
+    func seen(_ object: JSONValue) -> SeenObject?
+    /// To create. `name` is set by the caller.
+    func made(of delivery: Delivery) -> [String: JSONTree]
+    /// To apply, so that the object tells the delivery's state.
+    func changes(by delivery: Delivery, of object: SeenObject) -> [ObjectChange]
+    /// To apply to an object whose problem goes on elsewhere.
+    func end(by delivery: Delivery, of object: SeenObject) -> ObjectChange
+}
+
+/// A server-side apply.
+struct ObjectChange {
+    /// `status`; nil for the object itself.
+    let subresource: String?
+    let fields: [String: JSONTree]
+}
+
+/// What every object carries, whatever its kind.
+enum ObjectNames {
+    static let fingerprintLabel = "portcullis.dev/fingerprint"
+    static let stormLabel = "portcullis.dev/storm"
+    /// A label's value holds 63 characters, a fingerprint has 64.
+    static let labelLength = 40
+    /// Hex digits in a name: the next when another problem has the name already.
+    static let lengths = [16, 24, 40, 64]
+
+    static func label(of delivery: Delivery) -> (name: String, value: String) {
+        delivery.kind == .storm
+            ? (stormLabel, delivery.fingerprint) : (fingerprintLabel, String(delivery.fingerprint.prefix(labelLength)))
+    }
+
+    /// - Parameter length: hex digits of the fingerprint; a storm's id names it by itself.
+    static func name(of delivery: Delivery, number: Int, length: Int) -> String {
+        delivery.kind == .storm
+            ? "storm-\(delivery.fingerprint)" : "sig-\(delivery.fingerprint.prefix(length))-\(number)"
+    }
+
+    /// A storm is called by what its members are.
+    static func title(of delivery: Delivery) -> String {
+        delivery.signal?.name ?? delivery.storm?.group.first { $0.name == "name" }?.value ?? "storm"
+    }
+}
