@@ -43,28 +43,35 @@ import Testing
     }
 
     @Test func aStoppingHostFinishesWhatItHasBegun() async throws {
-        let host = try await HostProcess(.embedded())
+        var plan = HostPlan.embedded()
+        plan.limits = "deadline: 30s"  // what was begun must not end by itself on a busy machine
+        let host = try await HostProcess(plan)
         let redis = try #require(host.redisPID)
         let body = Array(Alert.webhook([Alert("InFlight")]).utf8)
         let head = "POST \(HostProcess.webhookPath) HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.count)\r\n\r\n"
         let connection = try HTTPConnection(port: host.port)
+        let kept = try HTTPConnection(port: host.port)
+        try await kept.send(Array("GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n".utf8))
+        #expect(try await kept.response().status == 200)
         try await connection.send(Array(head.utf8) + body.dropLast(10))
+        try await eventually("a request in work") { try await host.metric("portcullis_requests_in_flight") == 1 }
         #expect(try await host.post(Alert("Before")).status == 201)
 
         host.signal(15)
         try await eventually("readiness gone", within: .seconds(5)) {
             (try? await host.admin.get("/readyz", timeout: .seconds(2)))?.status != 200
         }
+        try await kept.send(Array(head.utf8) + body)
+        let refused = try await kept.response()
+        #expect(refused.status == 503 && refused.headers["connection"] == "close", "\(refused.text)")
         try await connection.send(Array(body.suffix(10)))
-        let answer = try await connection.response()
-        #expect([201, 503].contains(answer.status))
+        #expect(try await connection.response().status == 201)
         #expect(try await host.awaitEnd() == .exited(0))
         #expect(!Files.exists("/proc/\(redis)"), "its redis-server is still there")
 
         try await host.start()
         try await host.awaitOpen()
-        let again = try await host.post(Alert("InFlight"))
-        #expect(again.status == (answer.status == 201 ? 202 : 201))
+        #expect(try await host.post(Alert("InFlight")).status == 202)
         let delivered = try await host.deliveries(2)
         #expect(Set(delivered.map(\.name)) == ["Before", "InFlight"])
         #expect(delivered.count == 2)

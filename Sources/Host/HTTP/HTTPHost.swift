@@ -16,6 +16,8 @@ final class HTTPHost: Sendable {
     private let admin: HummingbirdCore.Server<ConnectionChannel>?
     private let configuration: HostConfiguration
     private let draining = NIOLockedValueBox(false)
+    private let inFlight: InFlight
+    private let group: any EventLoopGroup
 
     /// - Throws: `StartError` when a certificate can't be used.
     init(
@@ -37,6 +39,8 @@ final class HTTPHost: Sendable {
         }
         let responder = IntakeResponder(
             configuration, intake: intake, metrics: metrics, log: log, draining: draining, answered: answered)
+        inFlight = responder.inFlight
+        self.group = group
         func server(
             _ address: HostConfiguration.Address, _ tls: TLSFiles?, _ what: String,
             _ responder: @escaping HTTPChannelHandler.Responder
@@ -94,10 +98,13 @@ final class HTTPHost: Sendable {
         }
     }
 
-    /// Says so on `/readyz`, takes no more connections, lets what is in flight end, and refuses what still comes on
-    /// connections that are open. Every request ends by its deadline, so this does too.
+    /// Says so on `/readyz`, and lets what is in flight end; whoever comes meanwhile is answered a 503. Then every
+    /// connection is closed. Every request ends by its deadline, so this does too.
     func stop() async {
         draining.withLockedValue { $0 = true }
+        let ending = Task { [inFlight] in await inFlight.ended() }
+        _ = await value(
+            of: ending, before: .now() + TimeAmount(configuration.server.limits.deadline), on: group.any())
         try? await intake.shutdownGracefully()
     }
 

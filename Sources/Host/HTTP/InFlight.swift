@@ -5,6 +5,14 @@ final class InFlight: Sendable {
     private struct State {
         var requests = 0
         var bytes = 0
+        var waiting: [CheckedContinuation<Void, Never>] = []
+
+        /// Those who waited for this; none while there is a request.
+        mutating func takeWaiting() -> [CheckedContinuation<Void, Never>] {
+            guard requests == 0 else { return [] }
+            defer { waiting = [] }
+            return waiting
+        }
     }
     private let state = NIOLockedValueBox(State())
     private let requests: Int
@@ -46,10 +54,23 @@ final class InFlight: Sendable {
     }
 
     func end(_ ticket: Ticket) {
-        state.withLockedValue { state in
+        let waiting = state.withLockedValue { state in
             state.requests -= 1
             state.bytes -= ticket.bytes
+            return state.takeWaiting()
         }
         metrics.inFlight(requests: -1, bytes: -ticket.bytes)
+        for continuation in waiting { continuation.resume() }
+    }
+
+    /// Returns when no request is held.
+    func ended() async {
+        await withCheckedContinuation { continuation in
+            let waiting = state.withLockedValue { state in
+                state.waiting.append(continuation)
+                return state.takeWaiting()
+            }
+            for continuation in waiting { continuation.resume() }
+        }
     }
 }

@@ -52,9 +52,11 @@ struct IntakeResponder: Sendable {
         let began = ContinuousClock.now
         let exchange = Exchange(request)
         if let side = side(request, exchange) {
-            try await exchange.write(side, close: false, to: request, writer)
+            let close = draining.withLockedValue { $0 }
+            try await exchange.write(side, close: close, to: request, writer)
             metrics.response(status: side.status, route: "other")
             note(exchange, nil, .stringConvertible(side.status), bytes: 0, began)
+            if close { throw ConnectionDone() }
             return
         }
         let route = routes[exchange.path]

@@ -133,6 +133,35 @@ import Testing
         }
     }
 
+    @Test func whoComesWhileAHostStopsIsToldSo() async throws {
+        let (gate, open) = AsyncStream<Void>.makeStream()
+        let intake = Listeners.Intake { for await _ in gate {} }
+        let request = Array("POST /in HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]".utf8)
+        try await Listeners.serving(intake) { served in
+            let kept = try HTTPConnection(port: served.http.port)
+            try await kept.send(Array("GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n".utf8))
+            #expect(try await kept.response().status == 200)
+            let busy = try HTTPConnection(port: served.http.port)
+            try await busy.send(request)
+            try await eventually("a request in work") { !intake.requests.withLockedValue { $0.isEmpty } }
+
+            async let stop: Void = served.host.stop()
+            try await eventually("its word") { try await served.admin.get("/readyz").status == 503 }
+            try await kept.send(request)
+            let refused = try await kept.response()
+            #expect(refused.status == 503 && refused.headers["connection"] == "close")
+            #expect(refused.text.contains("shutting-down"))
+            #expect(refused.headers["retry-after"] != nil)
+            #expect(try await served.http.post("/in", "[]").status == 503)
+            #expect(intake.requests.withLockedValue { $0.count } == 1)
+
+            open.finish()
+            let finished = try await busy.response()
+            #expect(finished.status == 200 && finished.headers["connection"] == "close")
+            await stop
+        }
+    }
+
     @Test func aConnectionWithoutARequestIsClosedInTheEnd() async throws {
         let (gate, open) = AsyncStream<Void>.makeStream()
         let intake = Listeners.Intake { for await _ in gate {} }
