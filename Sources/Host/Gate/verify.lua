@@ -4,7 +4,8 @@ local function at(name) return kit.key('canary:', name) end
 local calls = {
   {'TIME'}, {'SET', at('string'), '1', 'PX', 60000}, {'GET', at('string')}, {'EXISTS', at('string')},
   {'HSET', at('hash'), 'field', 1}, {'HGET', at('hash'), 'field'}, {'HMGET', at('hash'), 'field'},
-  {'HGETALL', at('hash')}, {'HINCRBY', at('hash'), 'field', 1}, {'HDEL', at('hash'), 'field'},
+  {'HGETALL', at('hash')}, {'HINCRBY', at('hash'), 'field', 1}, {'PEXPIRE', at('hash'), 60000},
+  {'HDEL', at('hash'), 'field'},
   {'SADD', at('set'), 'member'}, {'SMEMBERS', at('set')}, {'SREM', at('set'), 'member'},
   {'ZADD', at('sorted'), 'LT', 1, 'member'}, {'ZCARD', at('sorted')}, {'ZSCORE', at('sorted'), 'member'},
   {'ZCOUNT', at('sorted'), '-inf', '+inf'}, {'ZRANGE', at('sorted'), 0, 0}, {'ZREVRANGE', at('sorted'), 0, 0},
