@@ -17,7 +17,7 @@ extension OperatorRoutes {
                 name: Self.testName, status: .firing, severity: "none", labels: labels, annotations: annotations,
                 // It ends by itself two minutes later, so that nobody has to.
                 startsAt: now, endsAt: now.advanced(by: .minutes(1)))
-        else { return .problem(Problem(word: "bug", title: "A fault of the host", status: 500)) }
+        else { return .problem(StatusTable.problem(of: .bug)) }
         let answer = await intake.take(
             Decoded(signals: [signal]), from: "send", receivedAt: now, eventLoop: nil,
             deadline: .now + configuration.server.limits.deadline)

@@ -32,6 +32,7 @@ enum Refusal: Sendable, Equatable {
     case wrongMethod(allowed: String)
     case tooLarge(limit: Int)
     case wrongMediaType
+    /// What can't happen did. On the road of a signal nothing can throw what is not among these; the operator API may say it.
     case bug
 }
 
