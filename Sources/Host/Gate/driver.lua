@@ -9,6 +9,10 @@ if count == 0 then return {first} end
 
 local reply = {}
 
+-- The verdicts that end a signal's way. True where the writes of the steps before belong to it, false where it is turned away.
+local ENDS = {accepted = true, aggregated = true, duplicate = true, resolved = true, filtered = false, ignored = false,
+  ['dead-lettered'] = false}
+
 -- Runs the steps until one gives a verdict, then the writes it left, the last step's first.
 local function decide(signal, at)
   local writes = {}
@@ -18,11 +22,20 @@ local function decide(signal, at)
     at = at + step.arguments
     local verdict, write, detail = step.run(signal)
     if verdict == 'unavailable' then kit.fault(detail or '') end
-    if write then writes[#writes + 1] = write end
     if verdict ~= 'pass' then
+      local whole = ENDS[verdict]
+      if whole == nil then kit.fault('the step says ' .. tostring(verdict) .. ', which is no verdict') end
+      if verdict == 'accepted' and index < #steps then kit.fault('only the last step accepts') end
+      -- A record without its place in a queue would make every repeat a duplicate of what is stored nowhere.
+      local stored = verdict == 'accepted' or verdict == 'aggregated'
+      if not whole or (signal.opening and not stored) then
+        writes = {}
+        if signal.opening then signal.record = nil end
+      end
       signal.verdict = verdict
-      break
     end
+    if write then writes[#writes + 1] = write end
+    if verdict ~= 'pass' then break end
   end
   for index = #writes, 1, -1 do writes[index]() end
 end

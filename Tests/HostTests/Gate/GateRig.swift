@@ -12,6 +12,7 @@ import TestSupport
 /// is set ahead of TIME stands still but for the calls, one reading each.
 final class GateRig: Sendable {
     let redis: RedisServer
+    let configuration: HostConfiguration
     let gate: Gate
     let store: RedisStore
     let delivery: DeliveryStore
@@ -25,13 +26,15 @@ final class GateRig: Sendable {
         sinks: [(PluginID, HostConfiguration.WhenFull)] = [("file", .refuse)],
         backlog: Int = 1_000,
         letters: Int = 10, storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = [],
-        redis given: RedisServer? = nil, opens: Bool = true, plugin: any Sink = Nowhere()
+        redis given: RedisServer? = nil, opens: Bool = true, plugin: any Sink = Nowhere(),
+        first: [any GatePolicy] = [], further: [any GatePolicy] = []
     ) async throws {
         redis = if let given { given } else { try await RedisServer.durable() }
         let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let configuration = try Self.configuration(
             sinks: sinks, backlog: backlog, letters: letters, storm: storm, deduplicate: deduplicate,
-            plugin: plugin)
+            plugin: plugin, first: first, further: further)
+        self.configuration = configuration
         let gate = Gate(configuration, log: log)
         let scripts = DeliveryScripts(configuration)
         self.gate = gate
@@ -63,9 +66,13 @@ final class GateRig: Sendable {
     /// A rig on a server that is not expected to pass its verification.
     static func shut(on redis: RedisServer) async throws -> GateRig { try await GateRig(redis: redis, opens: false) }
 
+    /// - Parameters:
+    ///   - first: gate policies in front of `deduplicate`.
+    ///   - further: those between `storm` and `persist`.
     static func configuration(
         sinks: [(PluginID, HostConfiguration.WhenFull)] = [("file", .refuse)], backlog: Int = 1_000, letters: Int = 10,
-        storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = [], plugin: any Sink = Nowhere()
+        storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = [], plugin: any Sink = Nowhere(),
+        first before: [any GatePolicy] = [], further: [any GatePolicy] = []
     ) throws -> HostConfiguration {
         let mark = ConfigMark(line: 1, column: 1)
         func reader(_ entries: [ConfigNode.Entry]) -> ConfigReader {
@@ -76,9 +83,8 @@ final class GateRig: Sendable {
         var third = reader([
             entry("durability", "fsync"), entry("backlog", "\(backlog)"), entry("dead_letters", "\(letters)"),
         ])
-        let policies: [any GatePolicy] = [
-            try Deduplicate(&first, .silent), try StormPolicy(&second, .silent), try Persist(&third, .silent),
-        ]
+        let deciding: [any GatePolicy] = [try Deduplicate(&first, .silent), try StormPolicy(&second, .silent)]
+        let policies = before + deciding + further + [try Persist(&third, .silent)]
         guard first.errors.isEmpty, second.errors.isEmpty, third.errors.isEmpty else {
             throw TestFailure("\(first.errors)\(second.errors)\(third.errors)")
         }

@@ -1,0 +1,102 @@
+import Redis
+import SignalKit
+import TestSupport
+import Testing
+
+@testable import Host
+
+/// What the driver makes of the verdicts of a policy that it does not know.
+@Suite(.serialized) struct DriverTests {
+    private typealias Rig = GateRig
+
+    /// Says what the signal's annotation `note` says, passes without one, and counts what it was asked.
+    private struct Turnstile: GatePolicy {
+        static let id: PluginID = "turnstile"
+        static let argumentCount = 1
+        static let step = GateStep(
+            service: "turnstile",
+            source: """
+                return function(settings, kit)
+                  return function(signal)
+                    local said = signal.arguments[1]
+                    if said == 'nothing' then return end
+                    return said == '' and 'pass' or said, function()
+                      redis.call('HINCRBY', kit.key('turned'), said, 1)
+                    end
+                  end
+                end
+                """)
+        init() {}
+        init(_ config: inout ConfigReader, _ services: Services) throws(ConfigError) {}
+        var settings: [GateSetting] { [] }
+        func arguments(for signal: Signal) -> [GateArgument] { [.text(signal.annotations["note"] ?? "")] }
+    }
+
+    /// Nothing is known of any problem, and nothing waits.
+    private func expectNoTrace(_ rig: Rig, _ place: SourceLocation = #_sourceLocation) async throws {
+        for family in ["r", "d", "q", "g", "l", "s"] {
+            let keys = try await rig.redis.command("KEYS", "{test}:\(family):*").list.compactMap(\.string)
+            #expect(keys.isEmpty, sourceLocation: place)
+        }
+        #expect(try await rig.number("EXISTS", "{test}:due") == 0, sourceLocation: place)
+    }
+
+    private func turned(_ rig: Rig, _ word: String) async throws -> Int64? {
+        try await rig.number("HGET", "{test}:turned", word)
+    }
+
+    @Test(arguments: ["filtered", "ignored", "dead-lettered", "duplicate", "resolved"])
+    func whatAPolicyStopsLeavesNothingOfTheStepsBefore(_ word: String) async throws {
+        let rig = try await Rig(further: [Turnstile()])
+        for round in 1...3 {
+            let outcome = await rig.decide(try Rig.signal(note: word))[0]
+            #expect(outcome.verdict.rawValue == word)
+            #expect(outcome.policy == "turnstile")
+            #expect(outcome.episode == nil)
+            #expect(outcome.count == nil)
+            // What it writes itself is its own.
+            #expect(try await turned(rig, word) == Int64(round))
+        }
+        try await expectNoTrace(rig)
+        // Nothing of it stands in the way when it is let in.
+        #expect(await rig.verdict(try Rig.signal()) == .accepted)
+        #expect(try await rig.deliver().map(\.state) == [.firing])
+    }
+
+    @Test func anAcceptanceBeforeTheLastStepIsThatPolicysFault() async throws {
+        for rig in [try await Rig(further: [Turnstile()]), try await Rig(first: [Turnstile()])] {
+            let outcomes = await rig.decide(
+                try Rig.signal("A", note: "accepted"), try Rig.signal("B"), try Rig.signal("A", note: "accepted"))
+            #expect(outcomes.map(\.verdict) == [.unavailable, .accepted, .unavailable])
+            #expect(outcomes[0].policy == "turnstile")
+            #expect(outcomes[0].detail == "turnstile service unavailable")
+            #expect(try await turned(rig, "accepted") == nil)
+            #expect(try await rig.deliver().map(\.signal?.name) == ["B"])
+        }
+    }
+
+    @Test(arguments: ["perhaps", "nothing", "full"])
+    func aWordThatIsNoVerdictIsThatPolicysFault(_ word: String) async throws {
+        let rig = try await Rig(further: [Turnstile()])
+        let outcomes = await rig.decide(try Rig.signal("A", note: word), try Rig.signal("B"))
+        #expect(outcomes.map(\.verdict) == [.unavailable, .accepted])
+        #expect(outcomes[0].detail == "turnstile service unavailable")
+        #expect(rig.store.state == .open)
+    }
+
+    @Test func aPolicyInFrontCountsRepeatsAndEndsToo() async throws {
+        let rig = try await Rig(first: [Turnstile()])
+        #expect(await rig.verdict(try Rig.signal()) == .accepted)
+        #expect(await rig.verdict(try Rig.signal()) == .duplicate)
+        #expect(await rig.verdict(try Rig.signal("A", .resolved)) == .resolved)
+        #expect(try await turned(rig, "") == 3)
+    }
+
+    @Test func aMemberOfAStormIsKeptThoughLaterPoliciesNeverSeeIt() async throws {
+        let rig = try await Rig(storm: [Rig.section("rate", Rig.entry("count", "1"))], further: [Turnstile()])
+        #expect(await rig.verdict(try Rig.signal(target: "a")) == .accepted)
+        #expect(await rig.verdict(try Rig.signal(target: "b", note: "filtered")) == .aggregated)
+        #expect(try await turned(rig, "filtered") == nil)
+        #expect(await rig.verdict(try Rig.signal(target: "b")) == .duplicate)
+    }
+}
