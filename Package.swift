@@ -147,7 +147,7 @@ let package = Package(
         .testTarget(
             name: "HostTests",
             dependencies: [
-                "Host", "Redis", "Policies", "Sinks", "Adapters", "SignalKit", "JSON", "TestSupport",
+                "Host", "Redis", "Policies", "Sinks", "Adapters", "SignalKit", "JSON", "TestSupport", "TestAPIServer",
                 host("NIOCore", "swift-nio"), host("NIOPosix", "swift-nio"), host("Logging", "swift-log"),
                 host("NIOConcurrencyHelpers", "swift-nio"), host("Crypto", "swift-crypto"),
                 host("CoreMetrics", "swift-metrics"), host("HTTPTypes", "swift-http-types"),
@@ -155,7 +155,10 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "AcceptanceTests",
-            dependencies: ["TestSupport", "JSON", "portcullis", host("Subprocess", "swift-subprocess")],
+            dependencies: [
+                "TestSupport", "TestAPIServer", "JSON", "portcullis", host("Subprocess", "swift-subprocess"),
+                host("Yams", "Yams"),
+            ],
             swiftSettings: settings),
         .testTarget(name: "FaultsTests", dependencies: ["TestSupport", "JSON", "portcullis"], swiftSettings: settings),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: settings),

@@ -10,6 +10,8 @@ public struct HostPlan: Sendable {
           - {use: alertmanager, path: /api/v1/signals/alertmanager, authenticate: none}
           - {use: prometheus,   path: /api/v2/alerts,               authenticate: none}
         """
+    /// Items of the list; none if empty.
+    public var sources = ""
     public var policies = """
           - {use: deduplicate}
           - {use: storm}
@@ -62,6 +64,7 @@ public final class HostProcess: Sendable {
             \(plan.state.replacing("./var", with: directory.file("var")))
             adapters:
             \(plan.adapters)
+            \(plan.sources.isEmpty ? "" : "sources:\n" + plan.sources)
             policies:
             \(plan.policies)
             sinks:

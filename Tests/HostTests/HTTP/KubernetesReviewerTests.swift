@@ -1,0 +1,102 @@
+import TestAPIServer
+import TestSupport
+import Testing
+
+@testable import Host
+
+/// Senders that show a service account's token, before a real server on a real socket.
+struct KubernetesReviewerTests {
+    private let server: TestAPIServer
+    private let directory: TemporaryDirectory
+
+    init() async throws {
+        server = try await TestAPIServer(token: "own")
+        directory = try TemporaryDirectory()
+        try Files.write(
+            """
+            current-context: here
+            contexts: [{name: here, context: {cluster: c, user: u}}]
+            clusters: [{name: c, cluster: {server: 'http://127.0.0.1:\(server.port)'}}]
+            users: [{name: u, user: {token: own}}]
+            """, to: directory.file("kubeconfig"))
+        server.know("sender", APIUser("system:serviceaccount:monitoring:alertmanager", paths: ["/in"]))
+        server.know("stranger", APIUser("system:serviceaccount:shop:web"))
+    }
+
+    private func way(_ audiences: [String] = []) -> HostConfiguration.Authentication {
+        .kubernetes(.init(kubeconfig: directory.file("kubeconfig"), audiences: audiences))
+    }
+
+    private func post(_ http: HTTP, _ token: String?, path: String = "/in") async throws -> HTTPResponse {
+        let headers = token.map { ["Authorization": "Bearer \($0)"] } ?? [:]
+        return try await http.post(path, "{}", headers: headers)
+    }
+
+    private var reviews: [String] {
+        server.requests.map { "\($0.path.split(separator: "/").last ?? "")" }
+    }
+
+    @Test func anAccountThatMayPostIsLetInAndAskedAboutOnce() async throws {
+        try await Listeners.serving(authentication: way()) { listeners in
+            for _ in 0..<3 { #expect(try await post(listeners.http, "sender").status == 200) }
+            #expect(reviews == ["tokenreviews", "subjectaccessreviews"])
+            // The answer holds for the path that was asked about.
+            #expect(try await post(listeners.http, "sender", path: "/api/v2/alerts").status == 403)
+            let none = try await post(listeners.http, nil)
+            #expect(none.status == 401 && none.headers["www-authenticate"] == "Bearer")
+            #expect(try await post(listeners.http, "wrong").status == 401)
+            let forbidden = try await post(listeners.http, "stranger")
+            #expect(forbidden.status == 403 && forbidden.text.contains("problems/forbidden"))
+            #expect(!forbidden.text.contains("stranger") && !forbidden.text.contains("web"))
+        }
+    }
+
+    @Test func manyAtOnceAskOnce() async throws {
+        try await Listeners.serving(authentication: way()) { listeners in
+            let statuses = try await withThrowingTaskGroup(of: Int.self) { tasks in
+                for _ in 0..<20 { tasks.addTask { try await post(listeners.http, "sender").status } }
+                return try await tasks.reduce(into: Set<Int>()) { $0.insert($1) }
+            }
+            #expect(statuses == [200])
+            #expect(reviews == ["tokenreviews", "subjectaccessreviews"])
+        }
+    }
+
+    @Test func aTokenMustBeMeantForTheAudience() async throws {
+        server.know("meant", APIUser("a", paths: ["/in"], audiences: ["portcullis", "api"]))
+        try await Listeners.serving(authentication: way(["portcullis"])) { listeners in
+            let (meant, other) = (
+                try await post(listeners.http, "meant"), try await post(listeners.http, "sender")
+            )
+            #expect(meant.status == 200 && other.status == 401)
+        }
+    }
+
+    @Test func whenNobodyCanVouchTheSenderComesAgain() async throws {
+        try await Listeners.serving(authentication: way()) { listeners in
+            for fault in [
+                APIFault.answer(.failure(403, "Forbidden", "tokenreviews is forbidden")), .reset, .reset,
+                .answer(.failure(500, "InternalError", "etcd")), .answer(APIAnswer(201, Array("<html>".utf8))),
+                .answer(APIAnswer(201, Array("{}".utf8))),
+            ] {
+                server.fail("POST", "tokenreviews", fault, count: 2)
+                let answer = try await post(listeners.http, "sender")
+                #expect(answer.status == 503 && answer.text.contains("authentication service unavailable"))
+                server.heal()
+                server.fail("POST", "subjectaccessreviews", fault, count: 2)
+                #expect(try await post(listeners.http, "sender").status == 503)
+                server.heal()
+            }
+            // Nothing of it is remembered.
+            #expect(try await post(listeners.http, "sender").status == 200)
+        }
+    }
+
+    @Test func withoutAnApiServerEverythingIsA503() async throws {
+        try await server.stop()
+        try await Listeners.serving(authentication: way()) { listeners in
+            let answer = try await post(listeners.http, "sender")
+            #expect(answer.status == 503)
+        }
+    }
+}
