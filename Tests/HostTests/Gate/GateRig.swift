@@ -40,7 +40,7 @@ final class GateRig: Sendable {
         self.gate = gate
         store = RedisStore(
             endpoint: RedisEndpoint(.unix(path: redis.socketPath)), group: group, timeout: .seconds(5),
-            scripts: gate.scripts + scripts.all,
+            scripts: gate.scripts + scripts.all + SourceScripts(configuration).all,
             verify: { c throws(RedisError) in try await gate.verification.verify(c) },
             observer: Deaf(), log: log)
         delivery = DeliveryStore(store: store, scripts: scripts)
