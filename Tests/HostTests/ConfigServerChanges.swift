@@ -43,6 +43,9 @@ let serverChanges: [Change] = [
         "  admin: 127.0.0.1:9090", "  limits: {in_flight: 0}",
         "f:3:23: server.limits.in_flight: 0 is out of bounds: 1 to 100000"),
     Change(
+        "  admin: 127.0.0.1:9090", "  limits: {connections: 0}",
+        "f:3:25: server.limits.connections: 0 is out of bounds: 1 to 100000"),
+    Change(
         "  admin: 127.0.0.1:9090", "  limits: {in_flight_bytes: 1MiB}",
         "f:3:29: server.limits.in_flight_bytes: in_flight_bytes (1MiB) is below body (64MiB): a body of that size could never be taken"
     ),

@@ -9,6 +9,8 @@ struct HostConfiguration: Sendable {
         var inFlight = 1_024
         /// bytes of all bodies in memory at once
         var inFlightBytes = 256 << 20
+        /// held by a listener at once, idle ones too
+        var connections = 4_096
         /// for a whole request, from its first byte to its answer
         var deadline: Duration = .seconds(8)
         /// for a request's header to arrive

@@ -46,6 +46,7 @@ extension HostConfiguration.Limits {
         body = try config.bytes("body", default: body, in: 1 << 10...1 << 30)
         inFlight = try config.integer("in_flight", default: inFlight, in: 1...100_000)
         inFlightBytes = try config.bytes("in_flight_bytes", default: inFlightBytes, in: 1 << 10...64 << 30)
+        connections = try config.integer("connections", default: connections, in: 1...100_000)
         deadline = try config.duration("deadline", default: deadline, in: .milliseconds(100)...(.minutes(5)))
         header = try config.duration("header", default: header, in: .seconds(1)...(.minutes(1)))
         // Prometheus keeps a connection for 5 minutes and does not repeat a POST that meets a closed one.

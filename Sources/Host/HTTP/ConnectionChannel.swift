@@ -1,5 +1,6 @@
 import HummingbirdCore
 import Logging
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTPTypes
 import NIOSSL
@@ -11,6 +12,7 @@ struct ConnectionChannel: ServerChildChannel {
     let limits: HostConfiguration.Limits
     let tls: TLSFiles?
     let responder: HTTPChannelHandler.Responder
+    let open: OpenConnections
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         let timeout = HeaderTimeout(limits.header)
@@ -23,7 +25,14 @@ struct ConnectionChannel: ServerChildChannel {
         return http(timeout).setup(channel: channel, logger: logger)
     }
 
-    func handle(value: Value, logger: Logger) async { await http(nil).handle(value: value, logger: logger) }
+    func handle(value: Value, logger: Logger) async {
+        guard open.begin() else {
+            try? await value.executeThenClose { _, _ in }
+            return
+        }
+        defer { open.end() }
+        await http(nil).handle(value: value, logger: logger)
+    }
 
     private func http(_ timeout: HeaderTimeout?) -> HTTP1Channel {
         HTTP1Channel(
@@ -32,4 +41,30 @@ struct ConnectionChannel: ServerChildChannel {
                 additionalChannelHandlers: timeout.map { [HeaderTimeout.Above($0)] } ?? [],
                 idleTimeout: TimeAmount(limits.idle)))
     }
+}
+
+/// Connections that a listener holds at once, bounded: each costs a descriptor and buffers for as long as it is idle. Past
+/// the bound one is closed as soon as it is accepted.
+final class OpenConnections: Sendable {
+    private let count = NIOLockedValueBox(0)
+    private let most: Int
+    private let refused: @Sendable () -> Void
+
+    init(most: Int, refused: @escaping @Sendable () -> Void) {
+        self.most = most
+        self.refused = refused
+    }
+
+    /// - Returns: false when there is no room; then there is nothing to end.
+    func begin() -> Bool {
+        let fits = count.withLockedValue { count in
+            guard count < most else { return false }
+            count += 1
+            return true
+        }
+        if !fits { refused() }
+        return fits
+    }
+
+    func end() { count.withLockedValue { $0 -= 1 } }
 }

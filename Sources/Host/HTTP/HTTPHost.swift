@@ -46,7 +46,9 @@ final class HTTPHost: Sendable {
             _ responder: @escaping HTTPChannelHandler.Responder
         ) -> HummingbirdCore.Server<ConnectionChannel> {
             HummingbirdCore.Server(
-                childChannelSetup: ConnectionChannel(limits: limits, tls: tls, responder: responder),
+                childChannelSetup: ConnectionChannel(
+                    limits: limits, tls: tls, responder: responder,
+                    open: OpenConnections(most: limits.connections) { metrics.connectionRefused(listener: what) }),
                 configuration: ServerConfiguration(
                     address: .hostname(address.host, port: address.port), backlog: 4_096),
                 onServerRunning: { channel in

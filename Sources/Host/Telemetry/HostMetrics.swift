@@ -50,6 +50,7 @@ final class HostMetrics: Sendable {
             queue(sink: sink.name.description, depth: 0, oldest: .zero)
         }
         for source in configuration.sources { watchGap(source.name, .zero) }
+        for listener in ["senders", "operators"] { connectionRefused(listener: listener, by: 0) }
         for reason in ["expired", "forgotten"] { ended(reason, 0) }
         missedFiring(0)
     }
@@ -123,6 +124,14 @@ final class HostMetrics: Sendable {
     func inFlight(requests: Int, bytes: Int) {
         if requests != 0 { requestsInFlight.increment(by: Double(requests)) }
         if bytes != 0 { bytesInFlight.increment(by: Double(bytes)) }
+    }
+
+    /// - Parameter listener: senders or operators.
+    func connectionRefused(listener: String, by count: Int = 1) {
+        registry.counter(
+            "portcullis_connections_refused_total", "Connections closed at once, past the bound.",
+            [("listener", listener)]
+        ).increment(by: Int64(count))
     }
 
     // MARK: Store
