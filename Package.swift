@@ -108,6 +108,9 @@ let package = Package(
                 "JSON", host("NIOCore", "swift-nio"), host("NIOPosix", "swift-nio"), host("NIOHTTP1", "swift-nio"),
                 host("NIOSSL", "swift-nio-ssl"), host("NIOConcurrencyHelpers", "swift-nio"),
             ], path: "Tests/TestAPIServer", swiftSettings: settings),
+        .executableTarget(
+            name: "test-api-server", dependencies: ["TestAPIServer", "TestSupport", "JSON"],
+            path: "Tests/APIServerProcess", swiftSettings: settings),
         .testTarget(name: "SignalKitTests", dependencies: ["SignalKit"], swiftSettings: settings),
         .testTarget(
             name: "SignalTestingTests", dependencies: ["SignalKit", "SignalTesting", "Adapters", "JSON"],

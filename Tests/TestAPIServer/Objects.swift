@@ -21,6 +21,10 @@ struct Objects: Sendable {
     }
 
     private(set) var all: [Key: JSONTree] = [:]
+    /// By `name=value` of a label; a list by one would else look at everything.
+    private var labelled: [String: Set<Key>] = [:]
+    /// Of the last list that had no label: its pages come one after the other.
+    private var sorted: (path: APIPath, version: Int, keys: [Key])?
     private(set) var version = 100
     private(set) var changes: [Change] = []
     /// Changes up to this are forgotten, as after a compaction of etcd.
@@ -36,7 +40,7 @@ struct Objects: Sendable {
     // MARK: Reading
 
     /// Of one namespace or of all.
-    func list(_ path: APIPath, _ query: [String: String]) -> APIAnswer {
+    mutating func list(_ path: APIPath, _ query: [String: String]) -> APIAnswer {
         if let asked = query["resourceVersion"], let number = Int(asked), number > version {
             return .tooLargeVersion(number, current: version)
         }
@@ -48,21 +52,18 @@ struct Objects: Sendable {
             after = parts.count > 1 ? parts[1] : ""
             if shown < compacted { return .expiredContinue("\(version) \(after)") }
         }
-        let wanted = (query["labelSelector"] ?? "").split(separator: ",").map {
-            $0.split(separator: "=").map(String.init)
-        }
-        func order(_ key: Key) -> String { "\(key.collection.namespace ?? "")/\(key.name)" }
-        let items = all.filter { key, object in
-            path.holds(key.collection) && order(key) > after
-                && wanted.allSatisfy { object["metadata"]?["labels"]?[$0[0]]?.text == ($0.count > 1 ? $0[1] : "") }
-        }.sorted { order($0.key) < order($1.key) }
         let limit = query["limit"].flatMap { Int($0) } ?? Int.max
+        let keys = found(path, selector: query["labelSelector"])
+        let from = after.isEmpty ? 0 : keys.partitioningIndex { Self.order($0) > after }
+        let items = keys[from...].prefix(limit < Int.max ? limit + 1 : limit).compactMap { key in
+            all[key].map { (key, $0) }
+        }
         var metadata: JSONTree = ["resourceVersion": .string(String(shown))]
         if items.count > limit {
-            metadata["continue"] = .string("\(shown) \(order(items[limit - 1].key))")
-            metadata["remainingItemCount"] = .integer(Int64(items.count - limit))
+            metadata["continue"] = .string("\(shown) \(Self.order(items[limit - 1].0))")
+            metadata["remainingItemCount"] = .integer(Int64(keys.count - from - limit))
         }
-        let kind = items.first?.value["kind"]?.text ?? path.kind
+        let kind = items.first?.1["kind"]?.text ?? path.kind
         return APIAnswer(
             200,
             [
@@ -77,6 +78,20 @@ struct Objects: Sendable {
                         return object
                     }),
             ])
+    }
+
+    private static func order(_ key: Key) -> String { "\(key.collection.namespace ?? "")/\(key.name)" }
+
+    private mutating func found(_ path: APIPath, selector: String?) -> [Key] {
+        if let selector, !selector.isEmpty {
+            return (labelled[selector] ?? []).filter { path.holds($0.collection) }
+                .sorted { Self.order($0) < Self.order($1) }
+        }
+        if let sorted, sorted.path == path, sorted.version == version { return sorted.keys }
+        let keys = all.keys.filter { path.holds($0.collection) }.map { (Self.order($0), $0) }
+            .sorted { $0.0 < $1.0 }.map(\.1)
+        sorted = (path, version, keys)
+        return keys
     }
 
     func read(_ key: Key) -> APIAnswer { all[key].map { APIAnswer(200, $0) } ?? missing(key) }
@@ -111,13 +126,20 @@ struct Objects: Sendable {
         return APIAnswer(201, store("ADDED", key, object))
     }
 
+    private static func labels(_ object: JSONTree?) -> [String] {
+        guard case .object(let labels)? = object?["metadata"]?["labels"] else { return [] }
+        return labels.map { "\($0.key)=\($0.value.text ?? "")" }
+    }
+
     private mutating func store(_ type: String, _ key: Key, _ object: JSONTree) -> JSONTree {
         version += 1
         var object = object
         var metadata = object["metadata"] ?? [:]
         metadata["resourceVersion"] = .string(String(version))
         object["metadata"] = metadata
+        for label in Self.labels(all[key]) { labelled[label]?.remove(key) }
         all[key] = type == "DELETED" ? nil : object
+        for label in Self.labels(all[key]) { labelled[label, default: []].insert(key) }
         changes.append(Change(version: version, type: type, key: key, object: object))
         return object
     }
@@ -171,5 +193,17 @@ struct Objects: Sendable {
         guard let object = all[key] else { return missing(key) }
         _ = store("DELETED", key, object)
         return APIAnswer(200, ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success"])
+    }
+}
+
+extension Array {
+    /// The first place at which `fits` holds, when it holds for all after that.
+    fileprivate func partitioningIndex(_ fits: (Element) -> Bool) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if fits(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
     }
 }
