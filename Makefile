@@ -35,8 +35,9 @@ demo: install-run build ## the story of the README, by itself
 readme: install-run build ## put the demo's output into README.md
 	@scripts/refresh-readme.sh $(PORTCULLIS)
 
-bench: install-bench build ## requests/s and alerts/s beside redis-benchmark and Alertmanager
+bench: install-bench build ## requests/s and alerts/s beside redis-benchmark and Alertmanager, and a 503's time
 	@Benchmarks/load.sh $(PORTCULLIS)
+	@Benchmarks/outage.sh $(PORTCULLIS)
 
 lint: install-lint ## formatting and syntax, no build
 	swift format lint --strict --recursive Sources Tests examples Package.swift
