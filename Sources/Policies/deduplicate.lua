@@ -1,9 +1,17 @@
 -- Known problems stop here. Every row of the table in docs/policies.md is one branch.
 return function(settings, kit)
+  -- A minute: by how much a sender's clock may be ahead of the store's, and how long after its own word a record ends.
+  local GRACE = 60000
+
+  -- A start, or an end that is told as past, of further ahead is no time at all. Kept, it would stand above every true one
+  -- for as long as the fingerprint is known. Nearer ones stay as they are: a sender's times agree with each other, and a late
+  -- retry is told by them.
+  local function past(time, clock) return time <= clock + GRACE and time or 0 end
+
   -- When a firing record ends by itself: the sender's own word, with a minute's grace, or the retention.
   local function extend(record, signal)
     if signal.ends > signal.clock then
-      record.due, record.bounded = signal.ends + 60000, 1
+      record.due, record.bounded = signal.ends + GRACE, 1
     else
       record.due, record.bounded = signal.clock + settings.retention, 0
     end
@@ -76,6 +84,8 @@ return function(settings, kit)
   end
 
   return function(signal)
+    signal.starts = past(signal.starts, signal.clock)
+    if not signal.firing then signal.ends = past(signal.ends, signal.clock) end
     local record = kit.read(signal.fingerprint)
     if not record then
       if signal.firing then return open(signal) end

@@ -69,6 +69,7 @@ import Testing
 
     @Test func anEndBeforeTheEpisodesEarliestStartIsAStaleRetry() async throws {
         let rig = try await Rig()
+        try await rig.at(.minutes(10))
         _ = await rig.decide(try Rig.signal(starts: .minutes(10)), try Rig.signal(starts: .minutes(8)))
         #expect(await rig.verdict(try Rig.signal("A", .resolved, ends: .minutes(7))) == .duplicate)
         #expect(await rig.verdict(try Rig.signal("A", .resolved, ends: .minutes(9))) == .resolved)
@@ -77,6 +78,7 @@ import Testing
     @Test func anEndThatWasAppliedToTheEpisodeBeforeIsAStaleRetry() async throws {
         let rig = try await Rig()
         _ = await rig.decide(try Rig.signal())
+        try await rig.at(.minutes(2))
         #expect(await rig.verdict(try Rig.signal("A", .resolved, ends: .minutes(2))) == .resolved)
         try await rig.at(.minutes(10))
         #expect(await rig.verdict(try Rig.signal()) == .accepted)
