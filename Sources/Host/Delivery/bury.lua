@@ -13,23 +13,17 @@ local function again(after, word)
   return word
 end
 
-local item, fields = member, {'kind', 'sink', 'member', member}
+local record, document
 if #member == 32 then
-  local record = kit.read(member)
+  record = kit.read(member)
   local view = record and kit.view(record)
   if view and view.version ~= version then return again(0, 'changed') end
-  if record then
-    item = member .. string.format('%.0f', view and view.episode or record.episode)
-    fields = {'kind', 'sink', 'member', member, 'record', kit.pack(record), 'document',
-      redis.call('GET', kit.key('d:', member)) or ''}
-  end
+  document = record and redis.call('GET', kit.key('d:', member))
 else
   local storm = kit.storm(member)
   if storm and storm.version ~= version then return again(storm.flush, 'changed') end
 end
-if not kit.letter(now, 'sink/' .. sink, item, ARGV[5], fields) then return again(tonumber(ARGV[6]), 'full') end
--- A storm is kept for as long as a dead letter speaks of it.
-if #member ~= 32 then redis.call('HINCRBY', kit.key('s:', member), 'buried', 1) end
+if not kit.bury(now, sink, member, ARGV[5], record, document) then return again(tonumber(ARGV[6]), 'full') end
 redis.call('ZREM', queue, member)
 redis.call('HDEL', attempts, member)
 if #member == 32 and not kit.queued(member) then redis.call('DEL', kit.key('d:', member)) end

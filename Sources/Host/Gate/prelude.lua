@@ -106,21 +106,37 @@ end
 
 local function prefixed(text) return string.format('%08x', #text) .. text end
 
--- Stores a dead letter, or counts one that is there. Returns false when its origin has no room.
+-- Stores a dead letter, or counts one that is there. Answers whether it is stored (not when its origin has no room), and
+-- whether it is a new one.
 function kit.letter(now, origin, item, reason, fields)
   local id = redis.sha1hex(prefixed(origin) .. prefixed(item) .. prefixed(reason))
   local key, index = base .. 'l:' .. id, base .. 'dead:' .. origin
-  if redis.call('EXISTS', key) == 1 then
+  local known = redis.call('EXISTS', key) == 1
+  if known then
     redis.call('HINCRBY', key, 'count', 1)
     redis.call('HSET', key, 'last', now)
   else
-    if redis.call('ZCARD', index) >= outbox.letters then return false end
+    if redis.call('ZCARD', index) >= outbox.letters then return false, false end
     redis.call('HSET', key, 'origin', origin, 'item', item, 'reason', reason, 'first', now, 'last', now, 'count', 1,
       unpack(fields))
   end
   redis.call('SADD', base .. 'dead', origin)
   redis.call('ZADD', index, now, id)
-  return true
+  return true, not known
+end
+
+-- Sets aside what a sink does not get: an episode (`record`) or a storm. Returns false when there is no room.
+function kit.bury(now, sink, member, reason, record, document)
+  local item, fields = member, {'kind', 'sink', 'member', member}
+  if record then
+    -- A record that joined a storm speaks of the episode before.
+    item = member .. string.format('%.0f', (kit.view(record) or record).episode)
+    fields = {'kind', 'sink', 'member', member, 'record', kit.pack(record), 'document', document or ''}
+  end
+  local stored, new = kit.letter(now, 'sink/' .. sink, item, reason, fields)
+  -- A storm is kept for as long as letters speak of it; one that came again is still one.
+  if new and #member ~= 32 then redis.call('HINCRBY', base .. 's:' .. member, 'buried', 1) end
+  return stored
 end
 
 -- Queues ----------------------------------------------------------------------------------------------------------
@@ -149,12 +165,9 @@ function kit.queue(member, now, due)
     -- NX: a claimed member keeps its score; its delivery notices the new version when it is acknowledged.
     for _, key in ipairs(open) do redis.call('ZADD', key, 'NX', due, member) end
     for _, name in ipairs(shut) do
-      if not kit.letter(now, 'sink/' .. name, member .. (record and string.format('%.0f', record.episode) or ''),
-        'backlog full', {'kind', 'sink', 'member', member, 'record', record and kit.pack(record) or '',
-          'document', document or ''}) then
+      if not kit.bury(now, name, member, 'backlog full', record, document) then
         full('dead letters of ' .. name .. ' full')
       end
-      if not record then redis.call('HINCRBY', base .. 's:' .. member, 'buried', 1) end
     end
   end
 end
