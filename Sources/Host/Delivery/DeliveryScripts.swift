@@ -7,10 +7,8 @@ struct DeliveryScripts: Sendable {
     let clockKey: String
     let prefix: String
     let claim, acknowledge, retry, bury, sweep, stats, replay, drop, letters, storms: RedisScript
-    /// Of `deduplicate`, for records that the sweeper ends.
+    /// Of `deduplicate`, for records that the sweeper ends and those that a replay restores.
     let cooldown: Duration
-    /// Of `deduplicate`, for records that a replay restores.
-    let retention: Duration
 
     init(_ configuration: HostConfiguration) {
         let composer = ScriptComposer(configuration)
@@ -29,9 +27,8 @@ struct DeliveryScripts: Sendable {
         drop = script("drop", PackageResources.drop_lua)
         letters = script("letters", PackageResources.letters_lua)
         storms = script("storms", PackageResources.storms_lua)
-        let deduplicate = configuration.gatePolicies.lazy.compactMap { $0 as? Deduplicate }.first
-        cooldown = deduplicate?.cooldown ?? .minutes(15)
-        retention = deduplicate?.retention ?? .minutes(510)
+        cooldown =
+            configuration.gatePolicies.lazy.compactMap { $0 as? Deduplicate }.first?.cooldown ?? .minutes(15)
     }
 
     var all: [RedisScript] {

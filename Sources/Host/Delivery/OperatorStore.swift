@@ -62,7 +62,7 @@ extension DeliveryStore {
         /// Back in its sink's queue; the letter is gone.
         case queued
         case missing
-        /// The storm that it spoke of no longer exists; the letter is gone.
+        /// The store no longer knows what it spoke of; the letter is gone.
         case gone
         /// The letter stays until the intake has taken its item.
         case adapter(origin: String, item: [UInt8])
@@ -72,7 +72,6 @@ extension DeliveryStore {
         let reply = try await call(scripts.replay) {
             $0.add(id)
             $0.add(scripts.cooldown.milliseconds)
-            $0.add(scripts.retention.milliseconds)
         }
         guard let words = reply.list, let word = words.first?.string else { throw garbage("replay") }
         switch word {

@@ -1,25 +1,40 @@
--- Puts what a sink did not take back into its queue, and drops the letter. ARGV: letter, cooldown, retention in ms.
--- Answers queued; missing; gone (its storm no longer exists); or an adapter's letter, whose item goes through the
--- intake instead.
+-- Puts what a sink did not take back into its queue, and drops the letter. ARGV: letter, cooldown in ms.
+-- Answers queued; missing; gone (the store no longer knows what it spoke of); or an adapter's letter, whose item goes
+-- through the intake instead.
 local key = kit.key('l:', ARGV[1])
 local h = redis.call('HMGET', key, 'origin', 'kind', 'item', 'member', 'record', 'document')
 if not h[1] then return {'missing'} end
 if h[2] ~= 'sink' then return {'adapter', h[1], h[3]} end
 local sink, member, packed, document = string.sub(h[1], 6), h[4], h[5], h[6]
-local word = 'queued'
 local now = kit.take(1)
-if #member == 32 then
-  if not kit.read(member) and packed and packed ~= '' then
-    local record = kit.unpack(packed)
-    record.due = now + tonumber(record.state == kit.FIRING and ARGV[3] or ARGV[2])
-    kit.write(member, record, true)
+
+-- A record goes only after its episode has ended: whatever it said when it was set aside, it is over. Told as it was, it
+-- would revive the problem at its sink, and make a duplicate of every new firing.
+local function restored()
+  if not packed or packed == '' then return nil end
+  local record = kit.unpack(packed)
+  if record.state == kit.FIRING then
+    record.state, record.reason, record.version = kit.RESOLVED, kit.FORGOTTEN, now
   end
-  if document and document ~= '' then redis.call('SET', kit.key('d:', member), document, 'NX') end
-elseif not kit.storm(member) then
-  word = 'gone'
-else
-  redis.call('HINCRBY', kit.key('s:', member), 'buried', -1)
+  record.due = now + tonumber(ARGV[2])
+  kit.write(member, record, true)
+  return record
 end
+
+-- Whether there is something to tell.
+local function known()
+  if #member ~= 32 then
+    if not kit.storm(member) then return false end
+    redis.call('HINCRBY', kit.key('s:', member), 'buried', -1)
+    return true
+  end
+  local record = kit.read(member) or restored()
+  if not record or not kit.view(record) then return false end
+  if document and document ~= '' then redis.call('SET', kit.key('d:', member), document, 'NX') end
+  return true
+end
+
+local word = known() and 'queued' or 'gone'
 if word == 'queued' then
   redis.call('ZADD', kit.key('q:', sink), 'NX', now, member)
   redis.call('SADD', kit.key('queues'), sink)

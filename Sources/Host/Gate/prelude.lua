@@ -106,32 +106,33 @@ end
 
 local function prefixed(text) return string.format('%08x', #text) .. text end
 
--- Stores a dead letter, or counts one that is there. Answers whether it is stored (not when its origin has no room), and
--- whether it is a new one.
+-- Stores a dead letter, or counts one that is there; either way it has these fields. Answers whether it is stored (not when
+-- its origin has no room), and whether it is a new one.
 function kit.letter(now, origin, item, reason, fields)
   local id = redis.sha1hex(prefixed(origin) .. prefixed(item) .. prefixed(reason))
   local key, index = base .. 'l:' .. id, base .. 'dead:' .. origin
   local known = redis.call('EXISTS', key) == 1
-  if known then
-    redis.call('HINCRBY', key, 'count', 1)
-    redis.call('HSET', key, 'last', now)
-  else
+  if not known then
     if redis.call('ZCARD', index) >= outbox.letters then return false, false end
-    redis.call('HSET', key, 'origin', origin, 'item', item, 'reason', reason, 'first', now, 'last', now, 'count', 1,
-      unpack(fields))
+    redis.call('HSET', key, 'origin', origin, 'item', item, 'reason', reason, 'first', now)
   end
+  redis.call('HINCRBY', key, 'count', 1)
+  redis.call('HSET', key, 'last', now, unpack(fields))
   redis.call('SADD', base .. 'dead', origin)
   redis.call('ZADD', index, now, id)
   return true, not known
 end
 
--- Sets aside what a sink does not get: an episode (`record`) or a storm. Returns false when there is no room.
+-- Sets aside what a sink does not get: an episode (`record`) or a storm, in its latest state. Returns false when there is
+-- no room.
 function kit.bury(now, sink, member, reason, record, document)
   local item, fields = member, {'kind', 'sink', 'member', member}
   if record then
     -- A record that joined a storm speaks of the episode before.
     item = member .. string.format('%.0f', (kit.view(record) or record).episode)
-    fields = {'kind', 'sink', 'member', member, 'record', kit.pack(record), 'document', document or ''}
+    fields[5], fields[6] = 'record', kit.pack(record)
+    -- An end that the sweeper made has no document: that of before still says whose it is.
+    if document then fields[7], fields[8] = 'document', document end
   end
   local stored, new = kit.letter(now, 'sink/' .. sink, item, reason, fields)
   -- A storm is kept for as long as letters speak of it; one that came again is still one.

@@ -199,7 +199,7 @@ struct OperatorRoutes: OperatorAPI {
     private func replayed(_ id: String) async throws(RedisError) -> Replayed {
         switch try await store.replay(id) {
         case .missing: return .missing
-        case .gone: return .refused("its storm no longer exists; the letter is dropped")
+        case .gone: return .refused("the store no longer knows what it spoke of; the letter is dropped")
         case .queued:
             wakeDelivery()
             return .done(status: 202)

@@ -129,6 +129,7 @@ import Testing
         #expect(try await rig.delivery.replay(letter.id) == .queued)
         let replayed = try await rig.deliver()
         #expect(replayed.map(\.episode) == [opened.episode])
+        #expect(replayed.map(\.reason) == [.forgotten])
         #expect(replayed[0].signal?.name == "A")
         #expect(try await rig.delivery.replay(letter.id) == .missing)
     }
