@@ -50,5 +50,5 @@ format: ## format the Swift sources in place
 install-build: ; @scripts/install.sh $(BUILD_PACKAGES)
 install-run: ; @scripts/install.sh $(RUN_PACKAGES)
 install-lint: ; @scripts/install.sh $(LINT_PACKAGES)
-install-test: ; @scripts/install.sh $(TEST_PACKAGES)
+install-test: ; @scripts/install.sh $(TEST_PACKAGES) && scripts/install-kubectl.sh
 install-bench: ; @scripts/install.sh $(BENCH_PACKAGES)
