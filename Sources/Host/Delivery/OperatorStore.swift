@@ -64,6 +64,8 @@ extension DeliveryStore {
         case missing
         /// The store no longer knows what it spoke of; the letter is gone.
         case gone
+        /// No sink of this name is configured; the letter stays.
+        case unowned(sink: String)
         /// The letter stays until the intake has taken its item.
         case adapter(origin: String, item: [UInt8])
     }
@@ -78,6 +80,9 @@ extension DeliveryStore {
         case "queued": return .queued
         case "missing": return .missing
         case "gone": return .gone
+        case "unowned":
+            guard words.count == 2, let sink = words[1].string else { throw garbage("replay") }
+            return .unowned(sink: sink)
         default:
             guard word == "adapter", words.count == 3, let origin = words[1].string, let item = words[2].bytesValue
             else { throw garbage("replay") }

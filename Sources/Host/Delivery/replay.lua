@@ -1,11 +1,14 @@
 -- Puts what a sink did not take back into its queue, and drops the letter. ARGV: letter, cooldown in ms.
--- Answers queued; missing; gone (the store no longer knows what it spoke of); or an adapter's letter, whose item goes
--- through the intake instead.
+-- Answers queued; missing; gone (the store no longer knows what it spoke of); unowned (no sink of that name is configured:
+-- nobody would empty its queue, and the letter stays); or an adapter's letter, whose item goes through the intake instead.
 local key = kit.key('l:', ARGV[1])
 local h = redis.call('HMGET', key, 'origin', 'kind', 'item', 'member', 'record', 'document')
 if not h[1] then return {'missing'} end
 if h[2] ~= 'sink' then return {'adapter', h[1], h[3]} end
 local sink, member, packed, document = string.sub(h[1], 6), h[4], h[5], h[6]
+local owned = false
+for _, known in ipairs(outbox.sinks) do owned = owned or known.name == sink end
+if not owned then return {'unowned', sink} end
 local now = kit.take(1)
 
 -- A record goes only after its episode has ended: whatever it said when it was set aside, it is over. Told as it was, it

@@ -200,6 +200,8 @@ struct OperatorRoutes: OperatorAPI {
         switch try await store.replay(id) {
         case .missing: return .missing
         case .gone: return .refused("the store no longer knows what it spoke of; the letter is dropped")
+        case .unowned(let sink):
+            return .refused("no sink is called \(sink): configure it again, or drop the letter; it is kept")
         case .queued:
             wakeDelivery()
             return .done(status: 202)

@@ -1,3 +1,4 @@
+import Logging
 import Redis
 import SignalKit
 import TestSupport
@@ -111,5 +112,41 @@ import Testing
         #expect(try await rig.delivery.replay(id) == .gone)
         #expect(try await rig.number("ZCARD", "{test}:q:slow") == 1)
         #expect(try await rig.delivery.replay(id) == .missing)
+    }
+
+    @Test func aLetterOfASinkThatIsNotConfiguredIsKept() async throws {
+        let old = try await Rig(sinks: [("old", .refuse)])
+        _ = await old.decide(try Rig.signal())
+        let claims = try await old.claims("old")
+        #expect(try await old.delivery.bury("old", claims[0], because: "no", after: .seconds(1)) == .buried)
+        let rig = try await Rig(redis: old.redis)
+        let id = try await letter(rig).id
+        #expect(try await rig.delivery.replay(id) == .unowned(sink: "old"))
+        #expect(try await rig.number("EXISTS", "{test}:q:old") == 0)
+        #expect(try await letter(rig).id == id)
+        guard case .problem(let problem) = await operatorAnswer(rig, "POST", "/dead-letters/\(id)/replay") else {
+            Issue.record("it is not told")
+            return
+        }
+        #expect(problem.status == 409)
+        #expect(problem.detail.contains("no sink is called old"))
+        #expect(try await old.delivery.replay(id) == .queued)
+        #expect(try await old.deliver("old").count == 1)
+    }
+
+    private func operatorAnswer(
+        _ rig: Rig, _ method: String, _ path: String, _ query: [String: String] = [:]
+    ) async -> OperatorAnswer {
+        struct Ready: Readiness {
+            let storeShut: String? = nil
+            let warnings: [String] = []
+        }
+        let intake = Intake(
+            policies: PolicyChain(policies: []), gate: rig.gate, store: rig.store, metrics: HostMetrics(),
+            log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, wakeDelivery: {}, failPoint: { _ in })
+        let routes = OperatorRoutes(
+            configuration: rig.configuration, store: rig.delivery, intake: intake, readiness: Ready(), wakeDelivery: {})
+        return await routes.answer(
+            OperatorRequest(method: method, path: path, query: query, requestID: "test"))
     }
 }
