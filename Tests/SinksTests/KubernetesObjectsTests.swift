@@ -108,8 +108,10 @@ struct KubernetesObjectsTests {
         try await rig.deliver(sink, ObjectRig.delivery(.firing, 5, 6, isUpdate: true))
         try await rig.deliver(sink, ObjectRig.delivery(.resolved, 5, 7, isUpdate: true))
         #expect(objects.isEmpty)
-        try await rig.deliver(sink, ObjectRig.delivery(.firing, 9, 9, follows: 5, startsAt: 2_000))
-        #expect(objects == ["\(Self.first) firing 9 9"])
+        for _ in 0..<2 {
+            try await rig.deliver(sink, ObjectRig.delivery(.firing, 9, 9, follows: 5, startsAt: 2_000))
+            #expect(objects == ["\(Self.first) firing 9 9"])
+        }
     }
 
     @Test func afterAnObjectWasCompletedALaterEpisodeGetsTheNextNumber() async throws {
@@ -187,6 +189,25 @@ struct KubernetesObjectsTests {
         let away = try rig.sink(port: 1)
         let unreachable = await rig.failure(away, delivery)
         #expect(unreachable?.code == .unreachable && unreachable?.retryable == true)
+    }
+
+    /// 403 and a server that is away say nothing of what is there already.
+    @Test func afterARefusalTheSinkLooksBeforeItMakes() async throws {
+        let quota = APIAnswer.failure(403, "Forbidden", "exceeded quota: objects")
+        for (episode, fault) in [(Int64(5), APIFault.answer(quota)), (9, .reset)] {
+            let (sink, other) = (try rig.sink(), try rig.sink())
+            let delivery = try ObjectRig.delivery(.firing, episode, episode, follows: episode - 4, startsAt: episode)
+            server.fail("POST", "signals", fault, count: 2)
+            #expect(await rig.failure(sink, delivery)?.retryable == true)
+            server.heal()
+            // Meanwhile another host has made it, and heard more.
+            try await rig.deliver(other, delivery)
+            try await rig.deliver(other, ObjectRig.delivery(.firing, episode, episode + 1, count: 3, isUpdate: true))
+            let there = objects
+            try await rig.deliver(sink, delivery)
+            #expect(objects == there)
+        }
+        #expect(objects.count == 2)
     }
 
     @Test func aStormIsOneObjectUpdatedClosedAndResolved() async throws {
