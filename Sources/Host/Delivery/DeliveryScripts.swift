@@ -6,7 +6,7 @@ import SignalKit
 struct DeliveryScripts: Sendable {
     let clockKey: String
     let prefix: String
-    let claim, acknowledge, retry, bury, sweep, stats, replay, drop, letters, storms: RedisScript
+    let claim, acknowledge, retry, bury, sweep, stats, replay, drop, letters, storms, queues: RedisScript
     /// Of `deduplicate`, for records that the sweeper ends and those that a replay restores.
     let cooldown: Duration
 
@@ -27,11 +27,12 @@ struct DeliveryScripts: Sendable {
         drop = script("drop", PackageResources.drop_lua)
         letters = script("letters", PackageResources.letters_lua)
         storms = script("storms", PackageResources.storms_lua)
+        queues = script("queues", PackageResources.queues_lua)
         cooldown =
             configuration.gatePolicies.lazy.compactMap { $0 as? Deduplicate }.first?.cooldown ?? .minutes(15)
     }
 
     var all: [RedisScript] {
-        [claim, acknowledge, retry, bury, sweep, stats, replay, drop, letters, storms]
+        [claim, acknowledge, retry, bury, sweep, stats, replay, drop, letters, storms, queues]
     }
 }

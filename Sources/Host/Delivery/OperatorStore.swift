@@ -158,7 +158,7 @@ extension DeliveryStore {
         guard try await store.send(record).int == 1 else { return nil }
         var found: [(PluginID, String)] = []
         for sink in sinks {
-            var score = RedisCommand("ZSCORE", queueKeys(sink.description).queue)
+            var score = RedisCommand("ZSCORE", "{\(scripts.prefix)}:q:\(sink)")
             score.add(fingerprint)
             if try await !store.send(score).isNull {
                 found.append((sink, "queued"))
@@ -183,33 +183,20 @@ extension DeliveryStore {
         return try await stats().queues.filter { !owned.contains($0.name) && $0.depth > 0 }.map { ($0.name, $0.depth) }
     }
 
-    private func queueKeys(_ name: String) -> (queue: String, attempts: String, history: String) {
-        let prefix = "{\(scripts.prefix)}"
-        return ("\(prefix):q:\(name)", "\(prefix):a:\(name)", "\(prefix):t:\(name)")
-    }
-
     /// Forgets a queue. - Returns: what was in it.
-    func dropQueue(_ name: String) async throws(RedisError) -> Int {
-        let (queue, attempts, history) = queueKeys(name)
-        let replies = try await store.send([
-            RedisCommand("ZCARD", queue), RedisCommand("UNLINK", queue, attempts, history),
-            RedisCommand("SREM", StoreKeys.queues(scripts.prefix), name),
-        ])
-        for reply in replies { _ = try reply.get() }
-        return Int(replies[0].int ?? 0)
-    }
+    func dropQueue(_ name: String) async throws(RedisError) -> Int { try await empty(name, into: "") }
 
     /// Gives all that is in one queue to another sink; what is in both stays once. - Returns: what was in it.
     func moveQueue(_ name: String, to other: String) async throws(RedisError) -> Int {
-        let (queue, attempts, history) = queueKeys(name)
-        let into = queueKeys(other).queue
-        let replies = try await store.send([
-            RedisCommand("ZCARD", queue), RedisCommand("ZUNIONSTORE", into, "2", into, queue, "AGGREGATE", "MIN"),
-            RedisCommand("SADD", StoreKeys.queues(scripts.prefix), other),
-        ])
-        for reply in replies { _ = try reply.get() }
-        _ = try await store.send(RedisCommand("UNLINK", queue, attempts, history))
-        _ = try await store.send(RedisCommand("SREM", StoreKeys.queues(scripts.prefix), name))
-        return Int(replies[0].int ?? 0)
+        try await empty(name, into: other)
+    }
+
+    private func empty(_ name: String, into other: String) async throws(RedisError) -> Int {
+        let reply = try await call(scripts.queues) {
+            $0.add(name)
+            $0.add(other)
+        }
+        guard let count = reply.int else { throw garbage("queues") }
+        return Int(count)
     }
 }

@@ -10,6 +10,7 @@ local calls = {
   {'ZADD', at('sorted'), 'LT', 1, 'member'}, {'ZCARD', at('sorted')}, {'ZSCORE', at('sorted'), 'member'},
   {'ZCOUNT', at('sorted'), '-inf', '+inf'}, {'ZRANGE', at('sorted'), 0, 0}, {'ZREVRANGE', at('sorted'), 0, 0},
   {'ZRANGEBYSCORE', at('sorted'), '-inf', '+inf', 'LIMIT', 0, 1}, {'ZREM', at('sorted'), 'member'},
+  {'ZUNIONSTORE', at('sorted'), 1, at('sorted'), 'AGGREGATE', 'MIN'},
   {'DEL', at('string'), at('hash')}, {'UNLINK', at('set'), at('sorted')},
 }
 for _, call in ipairs(calls) do

@@ -1,0 +1,18 @@
+-- Gives all that waits for a sink to another one, or forgets it. ARGV: the sink, the other ('' to forget). Answers how
+-- much it was. One step: what is queued meanwhile is in one of the two queues, never in neither.
+local sink, other = ARGV[1], ARGV[2]
+if sink == other then return 0 end
+local queue, attempts = kit.key('q:', sink), kit.key('a:', sink)
+local depth = redis.call('ZCARD', queue)
+if other ~= '' then
+  -- What is in both is due at the earlier time; a claim that is lost by that is delivered once more.
+  local into = kit.key('q:', other)
+  redis.call('ZUNIONSTORE', into, 2, into, queue, 'AGGREGATE', 'MIN')
+  -- A sink by a new name may have some of it: what was handed over once is no first attempt there either.
+  local tried = redis.call('HGETALL', attempts)
+  for at = 1, #tried, 2 do redis.call('HINCRBY', kit.key('a:', other), tried[at], 1) end
+  redis.call('SADD', kit.key('queues'), other)
+end
+redis.call('UNLINK', queue, attempts, kit.key('t:', sink))
+redis.call('SREM', kit.key('queues'), sink)
+return depth
