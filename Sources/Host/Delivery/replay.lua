@@ -39,7 +39,10 @@ end
 
 local word = known() and 'queued' or 'gone'
 if word == 'queued' then
-  redis.call('ZADD', kit.key('q:', sink), 'NX', now, member)
+  -- Its sink may have it, for all that was said: the next attempt is not the first.
+  if redis.call('ZADD', kit.key('q:', sink), 'NX', now, member) == 1 then
+    redis.call('HSET', kit.key('a:', sink), member, 1)
+  end
   redis.call('SADD', kit.key('queues'), sink)
 end
 redis.call('DEL', key)

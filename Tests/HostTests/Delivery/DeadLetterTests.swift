@@ -101,6 +101,15 @@ import Testing
         #expect(await rig.verdict(try Rig.signal("B")) == .duplicate)
     }
 
+    @Test func aReplayedDeliveryIsAnotherAttempt() async throws {
+        let rig = try await fullRig()
+        _ = await rig.decide(try Rig.signal("B"))
+        _ = try await rig.deliver("slow")
+        #expect(try await rig.delivery.replay(try await letter(rig).id) == .queued)
+        // A sink that looks for what it has from the second attempt on may have written this one before it was set aside.
+        #expect(try await rig.claims("slow").map(\.attempt) == [2])
+    }
+
     @Test func aLetterOfWhatNobodyKnowsAnyMoreIsToldSo() async throws {
         let rig = try await fullRig()
         _ = await rig.decide(try Rig.signal("B"))
