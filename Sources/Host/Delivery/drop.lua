@@ -1,4 +1,5 @@
--- Drops dead letters. ARGV: letter, or '' with an origin and the most to drop. Answers how many were dropped.
+-- Drops dead letters. ARGV: letter, or '' with an origin and the most to drop. Answers how many were dropped, entries of
+-- the index without a letter among them: fewer than the most means that nothing is left.
 local ids, dropped = {ARGV[1]}, 0
 if ARGV[1] == '' then ids = redis.call('ZRANGE', kit.key('dead:', ARGV[2]), 0, tonumber(ARGV[3]) - 1) end
 for _, id in ipairs(ids) do
@@ -13,6 +14,7 @@ for _, id in ipairs(ids) do
     dropped = dropped + 1
   elseif ARGV[1] == '' then
     redis.call('ZREM', kit.key('dead:', ARGV[2]), id)
+    dropped = dropped + 1
   end
 end
 return dropped

@@ -143,6 +143,16 @@ import Testing
         #expect(try await old.deliver("old").count == 1)
     }
 
+    @Test func allOfAnOriginAreDroppedWhateverItsIndexHolds() async throws {
+        let rig = try await Rig()
+        let items = (0..<3).map { GateDeadLetter(origin: "prometheus", index: $0, reason: "no", item: [UInt8($0)]) }
+        _ = await rig.gate.decide([], items, in: rig.store, on: nil)
+        for place in 0..<600 { try await rig.redis.command("ZADD", "{test}:dead:adapter/prometheus", "1", "x\(place)") }
+        _ = await operatorAnswer(rig, "DELETE", "/dead-letters", ["origin": "adapter/prometheus"])
+        #expect(try await rig.delivery.letters(origin: nil, most: 10).total == 0)
+        #expect(try await rig.redis.command("KEYS", "{test}:l:*").list.isEmpty)
+    }
+
     private func operatorAnswer(
         _ rig: Rig, _ method: String, _ path: String, _ query: [String: String] = [:]
     ) async -> OperatorAnswer {
