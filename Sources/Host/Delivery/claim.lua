@@ -43,6 +43,8 @@ for place, member in ipairs(due) do
   elseif not found then
     redis.call('ZREM', queue, member)
     redis.call('HDEL', attempts, member)
+    -- Without its record no sweep would find it.
+    if #member == 32 and not kit.queued(member) then redis.call('DEL', kit.key('d:', member)) end
   else
     redis.call('ZADD', queue, 'XX', now + lease, member)
     reply[#reply + 1] = {member, now + lease, redis.call('HINCRBY', attempts, member, 1), found}

@@ -209,6 +209,17 @@ import Testing
         #expect(stats.queues[0].oldest < .seconds(91))
     }
 
+    @Test func whatHasNoRecordAnyMoreIsDroppedWithItsDocument() async throws {
+        let rig = try await Rig(sinks: [("one", .refuse), ("two", .refuse)])
+        _ = await rig.decide(try Rig.signal())
+        try await rig.redis.command(
+            "EVAL", "return redis.call('DEL', redis.call('KEYS', '{test}:r:*')[1])", "0")
+        #expect(try await rig.claims("one").isEmpty)
+        #expect(try await rig.redis.command("KEYS", "{test}:d:*").list.count == 1)
+        #expect(try await rig.claims("two").isEmpty)
+        #expect(try await rig.redis.command("KEYS", "{test}:d:*").list.isEmpty)
+    }
+
     @Test func aQueueWithoutASinkIsFoundMovedAndDropped() async throws {
         let rig = try await Rig(sinks: [("old", .refuse), ("file", .refuse)])
         _ = await rig.decide(try Rig.signal("A"), try Rig.signal("B"))
