@@ -14,6 +14,7 @@ public final class KubernetesObjects: Sink {
     private let objects: ObjectClient
     private let shape: any ObjectShape
     private let arbiter: Arbiter
+    private let members = StormMembers()
     private let log: @Sendable (Services.Level, String) -> Void
 
     public init(_ config: inout ConfigReader, _ services: Services) throws(ConfigError) {
@@ -32,6 +33,7 @@ public final class KubernetesObjects: Sink {
     public func deliver(_ delivery: Delivery, _ context: DeliveryContext) async throws(SinkError) {
         do throws(KubernetesError) {
             try await bring(delivery, until: context.deadline)
+            if let storm = delivery.storm { try await end(storm, by: delivery, until: context.deadline) }
         } catch {
             throw SinkError(error)
         }
@@ -64,6 +66,31 @@ public final class KubernetesObjects: Sink {
             }
         }
         throw KubernetesError(.conflict, "the objects of a problem keep changing: looked \(Self.looks) times")
+    }
+
+    /// A member of a storm has no object of its own. One that has is from before the store was emptied, and its problem goes on
+    /// as a part of the storm.
+    private func end(
+        _ storm: Storm, by delivery: Delivery, until deadline: ContinuousClock.Instant
+    ) async throws(KubernetesError) {
+        var rest = members.unknown(of: storm)[...]
+        while !rest.isEmpty {
+            let some = rest.prefix(StormMembers.atOnce)
+            let episodes = Dictionary(some.map { ($0.fingerprint, $0.episode) }) { first, _ in first }
+            for object in try await objects.look(for: episodes.keys, until: deadline) {
+                guard object.isActive, let episode = episodes[object.fingerprint], object.episode < episode else {
+                    continue
+                }
+                do throws(KubernetesError) {
+                    try await objects.apply(shape.end(by: delivery, of: object), to: object, until: deadline)
+                } catch  where error.code == .notFound {
+                    continue
+                }
+            }
+            members.know(some, of: storm)
+            rest = rest.dropFirst(some.count)
+        }
+        if delivery.state == .resolved { members.forget(storm) }
     }
 
     /// Whether a name is taken by another problem; else somebody has made this one's object since the look.

@@ -19,7 +19,21 @@ struct ObjectClient: Sendable {
         for delivery: Delivery, until deadline: ContinuousClock.Instant
     ) async throws(KubernetesError) -> [SeenObject] {
         let label = ObjectNames.label(of: delivery)
-        let selector = KubernetesRequest.encoded("\(label.name)=\(label.value)")
+        return try await look("\(label.name)=\(label.value)", until: deadline)
+    }
+
+    /// Objects of these problems, in no order.
+    func look(
+        for fingerprints: some Collection<String>, until deadline: ContinuousClock.Instant
+    ) async throws(KubernetesError) -> [SeenObject] {
+        let values = fingerprints.map { $0.prefix(ObjectNames.labelLength) }.joined(separator: ",")
+        return try await look("\(ObjectNames.fingerprintLabel) in (\(values))", until: deadline)
+    }
+
+    private func look(
+        _ labels: String, until deadline: ContinuousClock.Instant
+    ) async throws(KubernetesError) -> [SeenObject] {
+        let selector = KubernetesRequest.encoded(labels)
         // Without a resourceVersion: a list that has seen every write before it.
         let path = try collection() + "?labelSelector=\(selector)&limit=\(Self.page)"
         var seen: [SeenObject] = []

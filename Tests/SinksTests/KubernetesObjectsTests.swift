@@ -226,6 +226,20 @@ struct KubernetesObjectsTests {
         #expect(objects.isEmpty)
     }
 
+    @Test func aMemberOfAStormHasNoObjectOfItsOwn() async throws {
+        let sink = try rig.sink()
+        let other = String(repeating: "ef", count: 32)
+        try await rig.deliver(sink, ObjectRig.delivery(.firing, 5, 5))
+        try await rig.deliver(sink, ObjectRig.delivery(.firing, 5, 5, fingerprint: other))
+        // Redis is emptied, and the problem comes back in the storm that follows: its member's episode is 7.
+        try await rig.deliver(sink, rig.storm(.open, 20, firing: 12))
+        #expect(objects.contains("\(Self.first) resolved 5 20"))
+        #expect(objects.contains { $0.hasPrefix("sig-efef") && $0.hasSuffix("firing 5 5") })
+        let lists = server.requests.filter { $0.query["labelSelector"]?.contains(" in (") == true }.count
+        try await rig.deliver(sink, rig.storm(.open, 21, firing: 12, isUpdate: true))
+        #expect(server.requests.filter { $0.query["labelSelector"]?.contains(" in (") == true }.count == lists)
+    }
+
     @Test func whateverTheOrderTheLastEpisodeIsTheOneThatIsActive() async throws {
         let all = [
             try ObjectRig.delivery(.firing, 5, 5), try ObjectRig.delivery(.firing, 5, 6, count: 4),

@@ -84,7 +84,11 @@ struct Objects: Sendable {
 
     private mutating func found(_ path: APIPath, selector: String?) -> [Key] {
         if let selector, !selector.isEmpty {
-            return (labelled[selector] ?? []).filter { path.holds($0.collection) }
+            // `name=value`, or `name in (a,b)`.
+            let set = selector.firstMatch(of: #/^(\S+) in \((.*)\)$/#).map { match in
+                match.2.split(separator: ",").map { "\(match.1)=\($0)" }
+            }
+            return Set((set ?? [selector]).flatMap { labelled[$0] ?? [] }).filter { path.holds($0.collection) }
                 .sorted { Self.order($0) < Self.order($1) }
         }
         if let sorted, sorted.path == path, sorted.version == version { return sorted.keys }
