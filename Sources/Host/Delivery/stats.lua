@@ -14,10 +14,13 @@ end
 local queues = {}
 for _, name in ipairs(redis.call('SMEMBERS', kit.key('queues'))) do
   local key, oldest = kit.key('q:', name), now
-  -- Scores say when a member is due, not since when: the oldest of the first few is near enough.
-  for _, member in ipairs(redis.call('ZRANGE', key, 0, 9)) do
-    local ok, since = pcall(version, member)
-    if ok and since and since < oldest then oldest = since end
+  -- Scores say when a member is due, not since when. The oldest is among those that are due first, or, where a sink does
+  -- not answer, among those that wait longest for their next attempt: the oldest of both ends is near enough.
+  for _, range in ipairs({'ZRANGE', 'ZREVRANGE'}) do
+    for _, member in ipairs(redis.call(range, key, 0, 9)) do
+      local ok, since = pcall(version, member)
+      if ok and since and since < oldest then oldest = since end
+    end
   end
   queues[#queues + 1] = {name, redis.call('ZCARD', key), now - oldest}
 end

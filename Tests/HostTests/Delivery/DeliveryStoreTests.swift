@@ -209,6 +209,17 @@ import Testing
         #expect(stats.queues[0].oldest < .seconds(91))
     }
 
+    @Test func whatWaitsForItsNextAttemptIsTheOldest() async throws {
+        let rig = try await Rig()
+        try await rig.at(.zero)
+        _ = await rig.decide(try Rig.signal("Old"))
+        let claims = try await rig.claims()
+        #expect(try await rig.delivery.retry("file", claims[0], after: .seconds(300)))
+        try await rig.at(.seconds(90))
+        for place in 0..<20 { _ = await rig.decide(try Rig.signal("New\(place)")) }
+        #expect(try await rig.delivery.stats().queues[0].oldest >= .seconds(89))
+    }
+
     @Test func whatHasNoRecordAnyMoreIsDroppedWithItsDocument() async throws {
         let rig = try await Rig(sinks: [("one", .refuse), ("two", .refuse)])
         _ = await rig.decide(try Rig.signal())
