@@ -16,8 +16,8 @@ for _, name in ipairs(redis.call('SMEMBERS', kit.key('queues'))) do
   local key, oldest = kit.key('q:', name), now
   -- Scores say when a member is due, not since when. The oldest is among those that are due first, or, where a sink does
   -- not answer, among those that wait longest for their next attempt: the oldest of both ends is near enough.
-  for _, range in ipairs({'ZRANGE', 'ZREVRANGE'}) do
-    for _, member in ipairs(redis.call(range, key, 0, 9)) do
+  for _, ends in ipairs({redis.call('ZRANGE', key, 0, 9), redis.call('ZREVRANGE', key, 0, 9)}) do
+    for _, member in ipairs(ends) do
       local ok, since = pcall(version, member)
       if ok and since and since < oldest then oldest = since end
     end
