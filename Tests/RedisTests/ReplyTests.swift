@@ -132,4 +132,22 @@ import Testing
         let again = ScriptRepeat(of: [wait, call, call, wait], [.integer(1), .integer(1), missing, .integer(1)])
         #expect(again?.places == [2, 3])
     }
+
+    /// Somebody else loaded the script between the two: the first may say "it fires", the second "it has ended".
+    @Test func aCallThatWasOvertakenByALaterOneOfItsScriptIsNotRepeated() throws {
+        let missing = RedisValue.error(RedisServerError(text: "NOSCRIPT none"))
+        let call = RedisCommand.evalsha(RedisScript(name: "one", text: "return 1"))
+        let other = RedisCommand.evalsha(RedisScript(name: "two", text: "return 2"))
+        let wait = RedisCommand("WAIT", "1", "100")
+        func places(_ commands: [RedisCommand], _ replies: [RedisValue]) -> [Int]? {
+            ScriptRepeat(of: commands, replies)?.places
+        }
+        #expect(places([call, call], [missing, .integer(1)]) == nil)
+        #expect(places([call, call, wait], [missing, .integer(1), .integer(1)]) == nil)
+        #expect(places([call, call, call], [missing, .integer(1), missing]) == [2])
+        #expect(places([call, call], [.integer(1), missing]) == [1])
+        #expect(places([call, call], [missing, missing]) == [0, 1])
+        // Scripts do not wait for one another.
+        #expect(places([call, other], [missing, .integer(2)]) == [0])
+    }
 }
