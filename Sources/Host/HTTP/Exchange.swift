@@ -71,7 +71,7 @@ struct BodyRest: @unchecked Sendable {  // SAFETY: handed from the task that rea
     static let most = 128 << 20
     static let time = TimeAmount.seconds(5)
     /// For more of a body that took too long: one that stalls holds its bytes in memory meanwhile.
-    static let pause = TimeAmount.seconds(1)
+    static let pause = TimeAmount.seconds(2)
 
     /// - Returns: whether the body's end was reached.
     func linger(on eventLoop: any EventLoop) async -> Bool {

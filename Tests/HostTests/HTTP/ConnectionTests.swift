@@ -136,8 +136,10 @@ import Testing
     @Test func whoComesWhileAHostStopsIsToldSo() async throws {
         let (gate, open) = AsyncStream<Void>.makeStream()
         let intake = Listeners.Intake { for await _ in gate {} }
+        var limits = HostConfiguration.Limits()
+        limits.deadline = .seconds(60)
         let request = Array("POST /in HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]".utf8)
-        try await Listeners.serving(intake) { served in
+        try await Listeners.serving(intake, limits: limits) { served in
             let kept = try HTTPConnection(port: served.http.port)
             try await kept.send(Array("GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n".utf8))
             #expect(try await kept.response().status == 200)
@@ -194,7 +196,7 @@ import Testing
         let (gate, open) = AsyncStream<Void>.makeStream()
         let intake = Listeners.Intake { for await _ in gate {} }
         var limits = HostConfiguration.Limits()
-        limits.idle = .seconds(1)
+        limits.idle = .seconds(2)
         let request = Array("POST /in HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]".utf8)
         try await Listeners.serving { patient in
             try await Listeners.serving(intake, limits: limits) { served in
