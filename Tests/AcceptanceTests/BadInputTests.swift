@@ -104,7 +104,8 @@ import Testing
 
     @Test func twentyThousandAlertsInOneBodyAreTaken() async throws {
         var plan = HostPlan.embedded()
-        plan.limits = "deadline: 60s"  // a debug build on a busy machine; the bound itself is tested elsewhere
+        // For the debug build: it takes 8 to 13 s for these 20 MB, a release build 2 s, well within the usual 8 s.
+        plan.limits = "deadline: 60s"
         let host = try await HostProcess(plan)
         let alerts = (0..<20_000).map { place in
             var alert = Alert("Load\(place)", ("namespace", "shop"))
