@@ -54,23 +54,25 @@ let listsChanges: [Change] = [
         "f:7:58: adapters[0].skw: unknown key skw; known here: authenticate, identity, path, target, use"),
     Change(
         "  - {use: alertmanager, path: /hook, authenticate: none}", "  - {use: alertmanager, path: /hook}",
-        "f:7:5: adapters[0].authenticate: authenticate is required: none, bearer or hmac; none must be written out"),
+        "f:7:5: adapters[0].authenticate: authenticate is required: none, bearer, hmac or kubernetes; none must be written out"
+    ),
     Change(
         "  - {use: alertmanager, path: /hook, authenticate: none}",
         "  - {use: alertmanager, path: /hook, authenticate: nobody}",
-        "f:7:52: adapters[0].authenticate: expected none, {bearer: {token_file: FILE}} or {hmac: {key_file: FILE}}"),
+        "f:7:52: adapters[0].authenticate: expected none, {bearer: {token_file: FILE}}, {hmac: {key_file: FILE}} or {kubernetes: {}}"
+    ),
     Change(
         "  - {use: alertmanager, path: /hook, authenticate: none}",
         "  - {use: alertmanager, path: /hook, authenticate: mtls}",
-        "f:7:52: adapters[0].authenticate: mtls is not in this version: none, bearer or hmac"),
+        "f:7:52: adapters[0].authenticate: mtls is not in this version: none, bearer, hmac or kubernetes"),
     Change(
         "  - {use: alertmanager, path: /hook, authenticate: none}",
-        "  - {use: alertmanager, path: /hook, authenticate: {kubernetes: {}}}",
-        "f:7:65: adapters[0].authenticate.kubernetes: kubernetes is not in this version: none, bearer or hmac"),
+        "  - {use: alertmanager, path: /hook, authenticate: {kubernetes: {audience: a}}}",
+        "f:7:66: adapters[0].authenticate.kubernetes.audience: unknown key audience; did you mean audiences?"),
     Change(
         "  - {use: alertmanager, path: /hook, authenticate: none}",
         "  - {use: alertmanager, path: /hook, authenticate: {}}",
-        "f:7:52: adapters[0].authenticate: give one of bearer and hmac"),
+        "f:7:52: adapters[0].authenticate: give one of bearer, hmac and kubernetes"),
     Change(
         "  - {use: alertmanager, path: /hook, authenticate: none}",
         "  - {use: alertmanager, path: /hook, authenticate: {bearer: {}}}",
@@ -78,7 +80,7 @@ let listsChanges: [Change] = [
     Change(
         "  - {use: alertmanager, path: /hook, authenticate: none}",
         "  - {use: alertmanager, path: /hook, authenticate: {bearer: {token_file: t}, hmac: {key_file: k}}}",
-        "f:7:52: adapters[0].authenticate: give one of bearer and hmac"),
+        "f:7:52: adapters[0].authenticate: give one of bearer, hmac and kubernetes"),
     Change(
         "  - {use: alertmanager, path: /hook, authenticate: none}",
         "  - {use: alertmanager, path: /hook, authenticate: {hmac: {key_file: k, header: 'a b'}}}",
@@ -88,7 +90,7 @@ let listsChanges: [Change] = [
         "  - {use: alertmanager, path: /hook, authenticate: {hmac: {key_file: k, key: l}}}",
         "f:7:73: adapters[0].authenticate.hmac.key: unknown key key; known here: header, key_file"),
     Change(
-        "policies:", "sources: [{use: kubernetes-events-watch}]\npolicies:",
+        "policies:", "sources: [{use: kubernetes-events-watch, feeds: alertmanager}]\npolicies:",
         "f:8:17: sources[0].use: there is no source kubernetes-events-watch; this build has none"),
     Change(
         "policies:", "sources: x\npolicies:",
