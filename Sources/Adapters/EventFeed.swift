@@ -22,25 +22,30 @@ struct EventFeed: Sendable {
     /// - Parameter position: where to go on after these; nil while it is not known.
     /// - Throws: only when this host should stop: cancelled, or superseded.
     func take(_ events: [WatchedEvent], to position: String?) async throws(SourceError) {
-        let news = try await news(events.filter { wants($0.namespace) })
+        let latest = Self.latest(events.filter { wants($0.namespace) })
+        let news = try await news(latest)
         var rest = news[...]
         while !rest.isEmpty {
             let body = Self.body(&rest)
             try await hand(body.bytes, of: body.events)
         }
-        let known = news.compactMap { event in event.uid.map { (key: $0, value: String(event.count)) } }
+        // Those that were no news too: so long as a list shows them, they are remembered.
+        let known = latest.compactMap { event in event.uid.map { (key: $0, value: String(event.count)) } }
         guard position != nil || !known.isEmpty else { return }
         try await patiently { () async throws(SourceError) in
             try await intake.move(part, to: position, remembering: known)
         }
     }
 
-    /// Those that are not known with the same count or a higher one; of several states of one event, the last.
-    private func news(_ events: [WatchedEvent]) async throws(SourceError) -> [WatchedEvent] {
+    /// Of several states of one event, the last.
+    private static func latest(_ events: [WatchedEvent]) -> [WatchedEvent] {
         var last: [String: Int] = [:]
         for (place, event) in events.enumerated() { if let uid = event.uid { last[uid] = place } }
-        let latest = events.enumerated().filter { place, event in event.uid.map { last[$0] == place } ?? true }
-            .map(\.element)
+        return events.enumerated().filter { place, event in event.uid.map { last[$0] == place } ?? true }.map(\.element)
+    }
+
+    /// Those that are not known with the same count or a higher one.
+    private func news(_ latest: [WatchedEvent]) async throws(SourceError) -> [WatchedEvent] {
         let keys = latest.compactMap(\.uid)
         guard !keys.isEmpty else { return latest }
         let counts = try await patiently { () async throws(SourceError) in try await intake.recall(keys) }

@@ -12,6 +12,10 @@ struct EventWatch: Sendable {
     static let tries = 3
     /// of the pause after a failure: doubled each time, up to the second
     static let pause = (first: Duration.milliseconds(500), most: Duration.seconds(30))
+    /// of a `Retry-After` that is believed
+    static let longest = Duration.seconds(300)
+    /// what ends sooner has hardly begun
+    static let hasty = Duration.seconds(2)
 
     let client: KubernetesClient
     /// Nil for all.
@@ -26,12 +30,16 @@ struct EventWatch: Sendable {
 
     /// - Throws: `SourceError`, and `CancellationError`.
     func run() async throws {
+        feed.watching(false)
         var position = try await feed.checkpoint()
         var failures = 0
+        var hasty = 0
         while true {
             try Task.checkCancellation()
+            let began = ContinuousClock.now
+            let from = position
             do throws(EventWatchEnd) {
-                if let from = position {
+                if let from {
                     position = try await watch(from: from)
                 } else {
                     position = try await list()
@@ -47,20 +55,38 @@ struct EventWatch: Sendable {
                     failures = reached == position ? failures + 1 : 1
                     position = reached
                     // What can't be watched from may be no resource version at all: that is a 500 without a reason.
-                    if failures >= Self.tries { position = nil }
+                    if failures >= Self.tries, [.unavailable, .invalid, .garbage].contains(error.code) {
+                        position = nil
+                    }
                     try await wait(failures, error)
+                    continue
                 }
             }
+            // A list that went well is followed by its watch at once.
+            if from != nil || position == nil { try await calm(&hasty, since: began) }
         }
     }
 
     private var place: String { namespace.map { " of \($0)" } ?? "" }
 
+    /// A server that ends what it has hardly begun, again and again, is not asked without a pause.
+    private func calm(_ hasty: inout Int, since began: ContinuousClock.Instant) async throws {
+        guard began.duration(to: .now) < Self.hasty else {
+            hasty = 0
+            return
+        }
+        hasty += 1
+        if hasty > 1 { try await Task.sleep(for: Self.grown(hasty - 1) * Double.random(in: 0.8...1.2)) }
+    }
+
+    private static func grown(_ times: Int) -> Duration { min(pause.first * (1 << min(times - 1, 10)), pause.most) }
+
     private func wait(_ failures: Int, _ error: KubernetesError) async throws {
-        let grown = min(Self.pause.first * (1 << min(failures - 1, 10)), Self.pause.most)
-        let pause = error.retryAfter.map { max(.seconds($0), Self.pause.first) } ?? grown
+        // Never sooner than the server says, and later by a little, so that hosts do not come together.
+        let asked = error.retryAfter.map { min(max(.seconds($0), Self.pause.first), Self.longest) }
+        let pause = asked ?? Self.grown(failures)
         log(.warning, "events\(place): \(error); again in \(pause.milliseconds) ms")
-        try await Task.sleep(for: pause * Double.random(in: 0.8...1.2))
+        try await Task.sleep(for: pause * Double.random(in: 1...1.2))
     }
 
     // MARK: Listing

@@ -8,6 +8,7 @@ public import SignalKit
 /// taken what lies before. Whoever runs it next goes on from there.
 public struct KubernetesEventsWatch: SignalSource {
     public static let id: PluginID = "kubernetes-events-watch"
+    public static let feeds: Set<PluginID> = [KubernetesEventsAdapter.id]
 
     private let client: KubernetesClient
     private let namespaces: [String]

@@ -6,6 +6,7 @@ struct WatchedEvent: Sendable {
     let value: JSONValue
     /// Of the event itself, not of what it is about; nil for one that says nothing.
     let uid: String?
+    /// Of what it is about; empty for a node and the like, which the adapter sees so too.
     let namespace: String
     /// How often it has happened, by the larger of two counts.
     let count: Int64
@@ -13,7 +14,7 @@ struct WatchedEvent: Sendable {
     init(_ value: JSONValue) {
         self.value = value
         uid = value["metadata"]?["uid"]?.string
-        namespace = value["involvedObject"]?["namespace"]?.string ?? value["metadata"]?["namespace"]?.string ?? ""
+        namespace = value["involvedObject"]?["namespace"]?.string ?? ""
         count = max(value["count"]?.integer ?? 1, value["series"]?["count"]?.integer ?? 1)
     }
 }

@@ -1,5 +1,10 @@
 #include "ccurl.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
 CURLcode ccurl_set_long(CURL *easy, CURLoption option, long value) { return curl_easy_setopt(easy, option, value); }
 
 CURLcode ccurl_set_text(CURL *easy, CURLoption option, const char *value) {
@@ -48,4 +53,17 @@ CURL *ccurl_next_ended(CURLM *multi, CURLcode *result) {
         }
     }
     return NULL;
+}
+
+static int set_patience(void *context, curl_socket_t socket, curlsocktype purpose) {
+    (void)purpose;
+    unsigned int ms = (unsigned int)(uintptr_t)context;
+    // Best effort: without it, TCP gives up by itself after minutes.
+    (void)setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+    return CURL_SOCKOPT_OK;
+}
+
+CURLcode ccurl_set_patience(CURL *easy, long ms) {
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, set_patience);
+    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, (void *)(uintptr_t)ms) : code;
 }

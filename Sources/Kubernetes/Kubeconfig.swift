@@ -52,6 +52,7 @@ struct Kubeconfig {
 
     private static func isLoopback(_ url: String) -> Bool {
         let rest = url.dropFirst("http://".count)
+        guard !rest.contains("@") else { return false }
         return ["127.0.0.1", "localhost", "[::1]"].contains { host in
             rest.hasPrefix(host) && (rest.dropFirst(host.count).first.map { ":/".contains($0) } ?? true)
         }

@@ -7,6 +7,9 @@ final class Transfer: @unchecked Sendable {  // SAFETY: the loop's thread alone 
     /// What an answer may hold; a list of objects is asked for in pages.
     static let longest = 64 << 20
 
+    /// ms that sent bytes may stay unacknowledged: a connection that died silently is not used again and again
+    static let patience = 20_000
+
     private let request: KubernetesRequest
     private let server: ServerAccess
     private let deadline: Duration
@@ -74,6 +77,9 @@ final class Transfer: @unchecked Sendable {  // SAFETY: the loop's thread alone 
         ccurl_set_long(easy, CURLOPT_CONNECTTIMEOUT_MS, min(5_000, Self.milliseconds(deadline)))
         ccurl_set_long(easy, CURLOPT_TIMEOUT_MS, Self.milliseconds(deadline))
         ccurl_set_text(easy, CURLOPT_USERAGENT, "portcullis")
+        // What is sent in the open is for this machine, and for no proxy that the environment names.
+        if server.url.hasPrefix("http://") { ccurl_set_text(easy, CURLOPT_NOPROXY, "*") }
+        ccurl_set_patience(easy, Self.patience)
         // A cluster's authority is its own: nobody of the system's vouches for its API server.
         if server.authority != nil { ccurl_set_text(easy, CURLOPT_CAPATH, nil) }
         for (option, bytes) in [

@@ -62,13 +62,15 @@ public struct Delivery: Sendable {
     /// This sink has had an earlier state of this episode, and said so. What is gone there since was taken away by
     /// somebody. Always false for a sink without `needsHistory`.
     public let isUpdate: Bool
+    /// A reading of the store's clock: of what came before it the store knows nothing, because it was empty then.
+    public let knownSince: Int64
     /// The whole delivery as one JSON object without a line break: what `jsonl` writes and `webhook` posts.
     public let json: [UInt8]
 
     public init(
         id: String, kind: Kind, state: State, fingerprint: String, episode: Int64, version: Int64, follows: Int64?,
         count: Int64, first: Timestamp, last: Timestamp, reason: Reason?, signal: Signal?, storm: Storm?,
-        isUpdate: Bool = false, json: [UInt8]
+        isUpdate: Bool = false, knownSince: Int64 = .max, json: [UInt8]
     ) {
         self.id = id
         self.kind = kind
@@ -84,6 +86,7 @@ public struct Delivery: Sendable {
         self.signal = signal
         self.storm = storm
         self.isUpdate = isUpdate
+        self.knownSince = knownSince
         self.json = json
     }
 }

@@ -31,7 +31,7 @@ struct Arbiter: Sendable {
         let next = (seen.map(\.number).max() ?? 0) + 1
         // An end of something never seen: whatever the cluster still holds of it has ended.
         guard delivery.episode != 0 else {
-            return .steps(mine.filter { $0.isActive && $0.version < delivery.version }.map(Step.resolve))
+            return .steps(mine.filter { $0.isActive && $0.latest < delivery.version }.map(Step.resolve))
         }
         let later = mine.filter { $0.episode > delivery.episode }.max { $0.order < $1.order }
         let same = mine.filter { $0.episode == delivery.episode }
@@ -54,7 +54,7 @@ struct Arbiter: Sendable {
         let over = same.filter(\.isActive).map(Step.resolve)
         // Said after the cluster last heard of the problem: the store has an older past than the cluster, and speaks of
         // the same problem.
-        if delivery.version > later.version { return .steps(over + [.update(later)]) }
+        if delivery.version > later.latest { return .steps(over + [.update(later)]) }
         return same.isEmpty ? .behind : .steps(over)
     }
 
@@ -66,8 +66,11 @@ struct Arbiter: Sendable {
         guard let object = sorted.last else { return [] }
         let others = sorted.dropLast().filter(\.isActive).map(Step.resolve)
         guard object.version < delivery.version else { return others }
-        if object.isCompleted, isDue(delivery, since: object.lastSeen) { return others + [.create(number: next)] }
-        return others + [.update(object)]
+        guard object.isCompleted, reopenAfter != nil, delivery.state == .firing else {
+            return others + [.update(object)]
+        }
+        // It keeps the time at which it was last seen to be worked on: the pause is counted from there.
+        return others + (isDue(delivery, since: object.lastSeen) ? [.create(number: next)] : [])
     }
 
     /// Nothing in the cluster is of this episode or a later one.
@@ -82,8 +85,10 @@ struct Arbiter: Sendable {
         if delivery.isUpdate, !isDue(delivery, since: delivery.first) { return ended }
         // An end without its document, of something the cluster does not hold.
         guard let signal = delivery.signal else { return ended }
-        // The store has forgotten, and the sender speaks of what the cluster knows to be done with.
-        if delivery.follows == nil, let start = signal.startsAt, mine.contains(where: { $0.isDone(from: start) }) {
+        // The store was emptied since, and the sender speaks of what the cluster knows to be done with. What the store has known
+        // itself, and forgotten in its time, is over: then this is another episode.
+        let before = mine.filter { $0.latest < delivery.knownSince }
+        if delivery.follows == nil, let start = signal.startsAt, before.contains(where: { $0.isDone(from: start) }) {
             return ended
         }
         return ended + [.create(number: next)]

@@ -60,15 +60,17 @@ struct MappedObject: ObjectShape {
 
     func seen(_ object: JSONValue) -> SeenObject? {
         guard let metadata = object["metadata"], let name = metadata["name"]?.string,
-            let resourceVersion = metadata["resourceVersion"]?.string, let notes = metadata["annotations"],
+            let uid = metadata["uid"]?.string, let resourceVersion = metadata["resourceVersion"]?.string,
+            let notes = metadata["annotations"],
             let fingerprint = notes[Self.prefix + "fingerprint"]?.string,
             let episode = SeenObject.number(notes[Self.prefix + "episode"])
         else { return nil }
         var written: JSONTree = [:]
         for word in Self.kept { written[word] = notes[Self.prefix + word].map(JSONTree.init) }
-        let word = completed.path.reduce(Optional(object)) { $0?[$1] }?.string
+        let there = completed.path.reduce(Optional(object)) { $0?[$1] }
+        let word = there?.string ?? there?.boolean.map { String($0) }
         return SeenObject(
-            name: name, resourceVersion: resourceVersion, fingerprint: fingerprint, episode: episode,
+            name: name, uid: uid, resourceVersion: resourceVersion, fingerprint: fingerprint, episode: episode,
             version: SeenObject.number(notes[Self.prefix + "version"]) ?? 0,
             startsAt: SeenObject.time(notes[Self.prefix + "starts-at"]),
             lastSeen: SeenObject.time(notes[Self.prefix + "last-seen"]),
@@ -99,7 +101,7 @@ struct MappedObject: ObjectShape {
             "last-seen": .string(delivery.last.description),
         ]
         if delivery.state == .resolved {
-            notes["resolved-at"] = .string((delivery.signal?.endsAt ?? delivery.last).description)
+            notes["resolved-at"] = .string(delivery.end.description)
             notes["reason"] = delivery.reason.map { .string($0.rawValue) }
         }
         return [annotated(.object(notes))]

@@ -96,6 +96,8 @@ struct ObjectClient: Sendable {
         var metadata = fields["metadata"] ?? [:]
         metadata["name"] = .string(object.name)
         metadata["resourceVersion"] = .string(object.resourceVersion)
+        // Without it, applying to what has been deleted makes it again.
+        metadata["uid"] = .string(object.uid)
         fields["metadata"] = metadata
         let place = change.subresource.map { "\(object.name)/\($0)" } ?? object.name
         let path = try collection() + "/\(place)?fieldManager=portcullis&force=true"

@@ -26,6 +26,14 @@ struct ObjectChange {
     let fields: [String: JSONTree]
 }
 
+extension Delivery {
+    /// When its problem ended, as its sender says, and at the latest a minute after that was heard.
+    var end: Timestamp {
+        guard let signal, signal.status == .resolved, let ends = signal.endsAt else { return last }
+        return min(ends, last.advanced(by: .minutes(1)))
+    }
+}
+
 /// What every object carries, whatever its kind.
 enum ObjectNames {
     static let fingerprintLabel = "portcullis.dev/fingerprint"

@@ -4,6 +4,7 @@ import SignalKit
 /// An object in the cluster, as far as it decides.
 struct SeenObject: Sendable, Hashable {
     let name: String
+    let uid: String
     let resourceVersion: String
     /// Full: labels hold only the beginning of it.
     let fingerprint: String
@@ -25,7 +26,10 @@ struct SeenObject: Sendable, Hashable {
 
     var isActive: Bool { !isResolved && !isCompleted }
 
-    var order: (Int64, Int64) { (episode, version) }
+    var order: (Int64, Int64) { (episode, latest) }
+
+    /// Of what is known of it: an object whose state is still to be written was made for its episode's first version.
+    var latest: Int64 { max(version, episode) }
 
     /// The `n` of `sig-<hex>-<n>`; 0 for a name of somebody else's making.
     var number: Int {
@@ -41,7 +45,9 @@ struct SeenObject: Sendable, Hashable {
     func isDone(from start: Timestamp) -> Bool {
         guard isCompleted || (isResolved && !endedByItself) else { return false }
         if start == startsAt { return true }
-        guard let end = resolvedAt ?? lastSeen else { return false }
+        // A sender's time is believed as far as a minute ahead of when it was heard: an end of next year ends nothing of next week.
+        let heard = lastSeen?.advanced(by: .minutes(1))
+        guard let end = [resolvedAt ?? lastSeen, heard].compactMap({ $0 }).min() else { return false }
         return start <= end
     }
 }

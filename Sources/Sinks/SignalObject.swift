@@ -13,14 +13,15 @@ struct SignalObject: ObjectShape {
 
     func seen(_ object: JSONValue) -> SeenObject? {
         guard let metadata = object["metadata"], let name = metadata["name"]?.string,
-            let resourceVersion = metadata["resourceVersion"]?.string, let spec = object["spec"],
+            let uid = metadata["uid"]?.string, let resourceVersion = metadata["resourceVersion"]?.string,
+            let spec = object["spec"],
             let fingerprint = spec["fingerprint"]?.string, let made = SeenObject.number(spec["episode"])
         else { return nil }
         let status = object["status"]
         var written = status.map(JSONTree.init) ?? [:]
         written["completed"] = nil
         return SeenObject(
-            name: name, resourceVersion: resourceVersion, fingerprint: fingerprint,
+            name: name, uid: uid, resourceVersion: resourceVersion, fingerprint: fingerprint,
             episode: SeenObject.number(status?["episode"]) ?? made,
             version: SeenObject.number(status?["version"]) ?? 0, startsAt: SeenObject.time(spec["startsAt"]),
             lastSeen: SeenObject.time(status?["lastSeen"]), resolvedAt: SeenObject.time(status?["resolvedAt"]),
@@ -50,11 +51,13 @@ struct SignalObject: ObjectShape {
         let episode = delivery.episode == 0 ? object.episode : delivery.episode
         var status: [String: JSONTree] = [
             "state": .string(delivery.state.rawValue), "episode": .string(String(episode)),
-            "version": .string(String(delivery.version)), "count": .integer(delivery.count),
+            "version": .string(String(delivery.version)),
+            // Of an episode that was followed by a storm before its end was delivered, no count is known any more.
+            "count": delivery.count > 0 ? .integer(delivery.count) : object.written["count"] ?? 0,
             "lastSeen": .string(delivery.last.description),
         ]
         if delivery.state == .resolved {
-            status["resolvedAt"] = .string((delivery.signal?.endsAt ?? delivery.last).description)
+            status["resolvedAt"] = .string(delivery.end.description)
             status["reason"] = delivery.reason.map { .string($0.rawValue) }
         }
         status["storm"] = delivery.storm.map(Self.storm)

@@ -1,3 +1,4 @@
+import Glibc
 import JSON
 import TestAPIServer
 import TestSupport
@@ -37,5 +38,7 @@ try Files.write(
     users: [{name: test, user: {}}]
 
     """, to: arguments[2])
-print("listening on 127.0.0.1:\(server.port)")
+// Not held back when it goes to a file.
+let line = Array("listening on 127.0.0.1:\(server.port)\n".utf8)
+_ = write(STDOUT_FILENO, line, line.count)
 while true { try await Task.sleep(for: .seconds(3_600)) }

@@ -92,6 +92,22 @@ struct MappedObjectTests {
         #expect(rig.server.objects(kind)[Self.name]?["status"]?["overallPhase"]?.text == "Completed")
     }
 
+    @Test func whatWasDeletedBetweenALookAndItsUpdateIsNotMadeAgain() async throws {
+        let kind = "remediationrequests"
+        try await rig.deliver(sink, ObjectRig.delivery(.firing, 5, 5))
+        let seen = rig.server.objects(kind)
+        rig.server.fail("PATCH", kind, .reset, count: 2)
+        let late = try ObjectRig.delivery(.firing, 5, 6, isUpdate: true)
+        #expect(await rig.failure(sink, late)?.retryable == true)
+        rig.server.delete(kind, Self.name)
+        try await rig.deliver(sink, late)
+        #expect(rig.server.objects(kind).isEmpty && seen.count == 1)
+        // Applying without the uid that was seen would make it again, as a real server does.
+        let patch = rig.server.requests.last { $0.method == "PATCH" }
+        let body = try JSONDocument.parse(try #require(patch?.body))
+        #expect(body.root["metadata"]?["uid"]?.string == seen[Self.name]?["metadata"]?["uid"]?.text)
+    }
+
     @Test(arguments: [
         ("$name", "is no path"), ("$.nobody", "nothing of a delivery is called nobody"),
         ("$.labels[app]", "is no path"),

@@ -44,6 +44,7 @@ struct ObjectRig {
     static func delivery(
         _ state: Delivery.State, _ episode: Int64, _ version: Int64, fingerprint: String = fingerprint,
         follows: Int64? = nil, count: Int64 = 1, startsAt: Int64 = 1_000, isUpdate: Bool = false,
+        knownSince: Int64 = .max,
         hasSignal: Bool = true,
         reason: Delivery.Reason? = nil
     ) throws -> Delivery {
@@ -56,7 +57,7 @@ struct ObjectRig {
             id: "\(fingerprint)-\(episode)-\(version)", kind: .signal, state: state, fingerprint: fingerprint,
             episode: episode, version: version, follows: follows, count: count, first: Timestamp(milliseconds: episode),
             last: Timestamp(milliseconds: version), reason: reason, signal: hasSignal ? signal : nil, storm: nil,
-            isUpdate: isUpdate, json: [])
+            isUpdate: isUpdate, knownSince: knownSince, json: [])
     }
 
     func storm(_ state: Delivery.State, _ version: Int64, firing: Int, isUpdate: Bool = false) -> Delivery {

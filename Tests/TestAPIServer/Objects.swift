@@ -150,7 +150,12 @@ struct Objects: Sendable {
 
     /// Server-side apply, or a merge patch; of the status alone, or of everything but that.
     mutating func patch(_ key: Key, _ change: JSONTree, status: Bool, manager: String?) -> APIAnswer {
-        guard let old = all[key] else { return missing(key) }
+        guard let old = all[key] else {
+            // Applying makes what is not there, unless it names what it means.
+            guard manager != nil, !status else { return missing(key) }
+            return change["metadata"]?["uid"] == nil ? create(key.collection, change) : conflict(key)
+        }
+        if let uid = change["metadata"]?["uid"]?.text, uid != old["metadata"]?["uid"]?.text { return conflict(key) }
         if let seen = change["metadata"]?["resourceVersion"]?.text, seen != old["metadata"]?["resourceVersion"]?.text {
             return conflict(key)
         }

@@ -20,4 +20,7 @@ long ccurl_status(CURL *easy);
 // The next transfer that has ended, with its result; NULL when there is none.
 CURL *ccurl_next_ended(CURLM *multi, CURLcode *result);
 
+/// How long bytes may be sent without being acknowledged, before the connection is given up.
+CURLcode ccurl_set_patience(CURL *easy, long ms);
+
 #endif

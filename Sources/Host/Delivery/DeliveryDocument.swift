@@ -7,24 +7,24 @@ enum DeliveryDocument {
     /// Nil when the reply is not of its shape.
     static func build(_ member: QueueMember, _ kind: String, _ view: [RedisValue]) -> Delivery? {
         switch kind {
-        case "signal" where view.count >= 9: signal(member, view)
+        case "signal" where view.count >= 10: signal(member, view)
         case "storm" where view.count == 11: storm(member, view)
         default: nil
         }
     }
 
-    /// kind, state, reason, count, episode, version, last, follows, told, document (left out of the reply when there is none)
+    /// kind, state, reason, count, episode, version, last, follows, told, born, document (left out of the reply when there is none)
     private static func signal(_ member: QueueMember, _ view: [RedisValue]) -> Delivery? {
         guard let state = view[1].string.flatMap(Delivery.State.init(rawValue:)), let reason = view[2].int,
             let count = view[3].int, let episode = view[4].int, let version = view[5].int, let last = view[6].int,
-            let follows = view[7].int, let told = view[8].int
+            let follows = view[7].int, let told = view[8].int, let born = view[9].int
         else { return nil }
-        let document = view.count > 9 ? view[9].bytesValue : nil
+        let document = view.count > 10 ? view[10].bytesValue : nil
         let fields = Fields(
             kind: .signal, state: state, fingerprint: member.name, episode: episode, version: version,
             follows: follows > 0 ? follows : nil, count: count, first: Timestamp(milliseconds: episode),
             last: Timestamp(milliseconds: last), reason: reason == 1 ? .expired : reason == 2 ? .forgotten : nil,
-            isUpdate: told == 1)
+            isUpdate: told == 1, knownSince: born)
         return fields.delivery(
             signal: document.flatMap { SignalDocument.decode($0, fingerprint: member.name) }, storm: nil
         ) { out in
@@ -75,6 +75,7 @@ enum DeliveryDocument {
         let first, last: Timestamp
         let reason: Delivery.Reason?
         let isUpdate: Bool
+        var knownSince = Int64.max
 
         func delivery(signal: Signal?, storm: Storm?, content: (inout JSONWriter) -> Void) -> Delivery {
             let id = "\(fingerprint)-\(episode)-\(version)"
@@ -97,7 +98,7 @@ enum DeliveryDocument {
             return Delivery(
                 id: id, kind: kind, state: state, fingerprint: fingerprint, episode: episode, version: version,
                 follows: follows, count: count, first: first, last: last, reason: reason, signal: signal, storm: storm,
-                isUpdate: isUpdate, json: out.bytes)
+                isUpdate: isUpdate, knownSince: knownSince, json: out.bytes)
         }
     }
 }

@@ -7,6 +7,8 @@ if #due == 0 then return {} end
 local first = kit.take(#due)
 
 local history = kit.history(sink)
+-- Not written yet: emptied a moment ago.
+local born = tonumber(redis.call('GET', kit.key('born')) or '') or first
 local function told(member, episode)
   return history and redis.call('HGET', history, member) == string.format('%.0f', episode) and 1 or 0
 end
@@ -16,7 +18,7 @@ local function signal(member)
   local view = record and kit.view(record)
   if not view then return nil end
   return {'signal', view.state == kit.FIRING and 'firing' or 'resolved', view.reason, view.count, view.episode,
-    view.version, view.last, view.follows, told(member, view.episode), redis.call('GET', kit.key('d:', member))}
+    view.version, view.last, view.follows, told(member, view.episode), born, redis.call('GET', kit.key('d:', member))}
 end
 
 local function storm(member, now)

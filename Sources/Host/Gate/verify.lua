@@ -1,5 +1,5 @@
--- The canary: runs every command that any script runs, on keys of its own, and leaves nothing behind. A test holds this
--- list against the scripts.
+-- The canary: runs every command that any script runs, on keys of its own, and leaves nothing of them behind. A test holds
+-- this list against the scripts.
 local function at(name) return kit.key('canary:', name) end
 local calls = {
   {'TIME'}, {'SET', at('string'), '1', 'PX', 60000}, {'GET', at('string')}, {'EXISTS', at('string')},
@@ -22,4 +22,6 @@ for _, call in ipairs(calls) do
     return redis.error_reply((word and 'NOPERM ' or 'ERR ') .. 'the canary failed at ' .. call[1] .. ': ' .. reply.err)
   end
 end
+-- Since when this store knows what it knows: written once, and gone with all the rest when the store is emptied.
+redis.call('SET', kit.key('born'), string.format('%.0f', kit.now()), 'NX')
 return 'fine'

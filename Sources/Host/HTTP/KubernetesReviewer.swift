@@ -12,7 +12,7 @@ final class KubernetesReviewer: Sendable {
     static let refusalLife = Duration.seconds(5)
     /// Answers that are remembered; past it all are forgotten, so that guessing costs memory nothing.
     static let most = 1_024
-    /// of one review; a request has to be answered within its own deadline
+    /// of both reviews together; a request has to be answered within its own deadline
     static let timeout = Duration.seconds(3)
 
     let way: HostConfiguration.Authentication.Kubernetes
@@ -30,6 +30,8 @@ final class KubernetesReviewer: Sendable {
     }
     private struct State: Sendable {
         var known: [Question: Known] = [:]
+        /// Of their own, so that tokens that somebody invents push out no good answer.
+        var refused: [Question: Known] = [:]
         /// Many requests with one new token ask once.
         var asking: [Question: Task<Authenticator.Decision, Never>] = [:]
     }
@@ -56,7 +58,9 @@ final class KubernetesReviewer: Sendable {
     private func begin(
         _ question: Question, _ token: String, _ state: inout State
     ) -> Result<Authenticator.Decision, Asking> {
-        if let known = state.known[question], known.until > .now { return .success(known.decision) }
+        if let known = state.known[question] ?? state.refused[question], known.until > .now {
+            return .success(known.decision)
+        }
         if let task = state.asking[question] { return .failure(Asking(task: task)) }
         let task = Task { await self.ask(question, token) }
         state.asking[question] = task
@@ -73,21 +77,24 @@ final class KubernetesReviewer: Sendable {
         }
         state.withLockedValue { state in
             state.asking[question] = nil
+            (state.known[question], state.refused[question]) = (nil, nil)
             if state.known.count >= Self.most { state.known.removeAll() }
+            if state.refused.count >= Self.most { state.refused.removeAll() }
             switch decision {
             case .allowed: state.known[question] = Known(decision: decision, until: .now + Self.life)
             case .refused, .forbidden:
-                state.known[question] = Known(decision: decision, until: .now + Self.refusalLife)
-            case .unavailable: state.known[question] = nil
+                state.refused[question] = Known(decision: decision, until: .now + Self.refusalLife)
+            case .unavailable: break
             }
         }
         return decision
     }
 
     private func review(_ token: String, _ path: String) async throws(KubernetesError) -> Authenticator.Decision {
+        let deadline = ContinuousClock.now + Self.timeout
         var spec: JSONTree = ["token": .string(token)]
         if !way.audiences.isEmpty { spec["audiences"] = .array(way.audiences.map(JSONTree.string)) }
-        let who = try await post("authentication.k8s.io", "TokenReview", "tokenreviews", spec)
+        let who = try await post("authentication.k8s.io", "TokenReview", "tokenreviews", spec, deadline)
         // There is no `authenticated: false`: it is left out.
         guard who.root["authenticated"]?.boolean == true, let user = who.root["user"],
             let name = user["username"]?.string, !name.isEmpty
@@ -102,18 +109,20 @@ final class KubernetesReviewer: Sendable {
         access["uid"] = user["uid"].map(JSONTree.init)
         access["groups"] = user["groups"].map(JSONTree.init)
         access["extra"] = user["extra"].map(JSONTree.init)
-        let may = try await post("authorization.k8s.io", "SubjectAccessReview", "subjectaccessreviews", access)
+        let may = try await post(
+            "authorization.k8s.io", "SubjectAccessReview", "subjectaccessreviews", access, deadline)
         return may.root["allowed"]?.boolean == true ? .allowed : .forbidden
     }
 
     /// - Returns: the answer's `status`, which must be there.
     private func post(
-        _ group: String, _ kind: String, _ plural: String, _ spec: JSONTree
+        _ group: String, _ kind: String, _ plural: String, _ spec: JSONTree, _ deadline: ContinuousClock.Instant
     ) async throws(KubernetesError) -> (root: JSONValue, document: JSONDocument) {
         let review: JSONTree = ["apiVersion": .string("\(group)/v1"), "kind": .string(kind), "spec": spec]
         guard let body = try? review.text() else { throw KubernetesError(.invalid, "a token that JSON can't say") }
         let answer = try await client.send(
-            KubernetesRequest(.post, "/apis/\(group)/v1/\(plural)", body: body), within: Self.timeout)
+            KubernetesRequest(.post, "/apis/\(group)/v1/\(plural)", body: body),
+            within: max(.milliseconds(1), ContinuousClock.now.duration(to: deadline)))
         guard let document = try? JSONDocument.parse(answer.body), let status = document.root["status"] else {
             throw KubernetesError(.garbage, "a \(kind) without a status")
         }

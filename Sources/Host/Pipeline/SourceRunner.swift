@@ -27,9 +27,9 @@ struct SourceRunner: Sendable {
     /// Until cancelled.
     func run() async {
         while !Task.isCancelled {
-            if await hold() != nil {
+            if let held = await hold() {
                 log.notice("this host runs the source", metadata: ["source": "\(source.name)"])
-                await runWhileHeld()
+                await runWhileHeld(since: held)
                 log.notice("this host no longer runs the source", metadata: ["source": "\(source.name)"])
             }
             await sleep(Self.renewal)
@@ -59,10 +59,10 @@ struct SourceRunner: Sendable {
         metrics.watchGap(source.name, grown)
     }
 
-    private func runWhileHeld() async {
+    private func runWhileHeld(since held: ContinuousClock.Instant) async {
         await withTaskGroup(of: Void.self) { tasks in
             tasks.addTask { await self.runAgainAndAgain() }
-            tasks.addTask { await self.keep() }
+            tasks.addTask { await self.keep(since: held) }
             await tasks.next()
             tasks.cancelAll()
         }
@@ -70,21 +70,42 @@ struct SourceRunner: Sendable {
     }
 
     /// Renews the lease until it is lost, or may be: from then on another host may run the source.
-    private func keep() async {
-        var held = ContinuousClock.now
+    private func keep(since first: ContinuousClock.Instant) async {
+        var held = first
         while !Task.isCancelled {
             await sleep(Self.renewal)
             let asked = ContinuousClock.now
-            do throws(SourceError) {
-                let answer = try await store.hold(isWatching: intake.isWatching)
-                tell(answer.gap)
-                guard answer.isHeld else { return }
-                held = asked
-            } catch {
-                tell(nil)
-                // A second before its end, so that two clocks need not agree to the millisecond.
-                if held.duration(to: .now) > SourceStore.lease - .seconds(1) { return }
+            // A second before its end, so that two clocks need not agree to the millisecond.
+            switch await answered(by: held + SourceStore.lease - .seconds(1)) {
+            case .held: held = asked
+            case .lost: return
+            case .unknown: if held.duration(to: .now) >= SourceStore.lease - .seconds(1) { return }
             }
+        }
+    }
+
+    private enum Renewal { case held, lost, unknown }
+
+    /// One renewal, given up when the lease may have ended before its answer.
+    private func answered(by end: ContinuousClock.Instant) async -> Renewal {
+        await withTaskGroup(of: Renewal?.self) { tasks in
+            tasks.addTask {
+                do throws(SourceError) {
+                    let answer = try await self.store.hold(isWatching: self.intake.isWatching)
+                    self.tell(answer.gap)
+                    return answer.isHeld ? .held : .lost
+                } catch {
+                    self.tell(nil)
+                    return .unknown
+                }
+            }
+            tasks.addTask {
+                try? await Task.sleep(until: end, clock: .continuous)
+                return nil
+            }
+            defer { tasks.cancelAll() }
+            for await answer in tasks { return answer ?? .unknown }
+            return .unknown
         }
     }
 
