@@ -36,7 +36,7 @@ struct StoreSession: Sendable {
     }
 
     private static func withServer(
-        _ configuration: HostConfiguration, _ log: Logger, _ body: (RedisEndpoint) async throws -> Void
+        _ configuration: HostConfiguration, _ log: Logger, _ body: (any RedisLocator) async throws -> Void
     ) async throws {
         if let endpoint = configuration.state.store.endpoint { return try await body(endpoint) }
         guard case .embedded(let directory) = configuration.state.store else { return }

@@ -11,6 +11,8 @@ public struct Persist: GatePolicy {
     public enum Durability: Sendable, Equatable {
         /// AOF with an fsync before every reply, verified on every connection and every 10 s.
         case fsync
+        /// Every write is on so many replicas before it is answered (`WAIT`).
+        case replicas(Int)
         /// The operator's word, with the reason: warned about at every start.
         case unverified(reason: String)
     }
@@ -25,7 +27,8 @@ public struct Persist: GatePolicy {
         let mark = config.mark
         let path = config.path
         let node = config.node(
-            "durability", kind: "choice", fallback: nil, bounds: "fsync, or {unverified: \"<why it is durable>\"}")
+            "durability", kind: "choice", fallback: nil,
+            bounds: "fsync, {replicas: N}, or {unverified: \"<why it is durable>\"}")
         backlog = try config.integer("backlog", default: 100_000, in: 1...10_000_000)
         deadLetters = try config.integer("dead_letters", default: 10_000, in: 1...1_000_000)
         if let node {
@@ -35,7 +38,7 @@ public struct Persist: GatePolicy {
         } else {
             throw ConfigError(
                 path: "\(path).durability", mark: mark,
-                "durability is required: fsync, or {unverified: \"<why the store is durable>\"}")
+                "durability is required: fsync, {replicas: N}, or {unverified: \"<why the store is durable>\"}")
         }
     }
 
@@ -51,12 +54,17 @@ public struct Persist: GatePolicy {
             }
             return .unverified(reason: reason)
         case .map(let entries) where entries.count == 1 && entries[0].key == "replicas":
-            throw ConfigError(
-                path: "\(path).replicas", mark: entries[0].mark,
-                "replicas is not in this version: use fsync, or {unverified: \"<why the store is durable>\"}")
+            guard case .scalar(let text, true) = entries[0].value.content, let count = Int(text),
+                (1...16).contains(count)
+            else {
+                throw ConfigError(
+                    path: "\(path).replicas", mark: entries[0].value.mark, "expected a number of replicas, 1 to 16")
+            }
+            return .replicas(count)
         default:
             throw ConfigError(
-                path: path, mark: node.mark, "expected fsync, or {unverified: \"<why the store is durable>\"}")
+                path: path, mark: node.mark,
+                "expected fsync, {replicas: N}, or {unverified: \"<why the store is durable>\"}")
         }
     }
 

@@ -25,6 +25,9 @@ final class RedisChannelHandler: ChannelInboundHandler {
     /// Why nothing more goes through; the first reason stays.
     private var ended: RedisError?
     private var observers: [@Sendable (RedisError) -> Void] = []
+    private let pushed: (@Sendable (RedisValue) -> Void)?
+
+    init(pushed: (@Sendable (RedisValue) -> Void)? = nil) { self.pushed = pushed }
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -51,6 +54,11 @@ final class RedisChannelHandler: ChannelInboundHandler {
         }
     }
 
+    func push(_ bytes: ByteBuffer) {
+        guard ended == nil, let context else { return }
+        context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+    }
+
     // MARK: Replies in
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -65,6 +73,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     private func take(_ reply: RedisValue) {
         guard !pending.isEmpty else {
+            if let pushed, reply.serverError == nil { return pushed(reply) }
             // `-ERR max number of clients reached` comes unasked, before the server hangs up.
             end(reply.serverError.map(RedisError.init) ?? RedisError(.garbage, "a reply that nobody asked for"))
             return

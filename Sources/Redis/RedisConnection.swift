@@ -20,10 +20,18 @@ public final class RedisConnection: Sendable {
     public static func connect(
         to endpoint: RedisEndpoint, on eventLoop: any EventLoop, timeout: Duration = .seconds(1)
     ) async throws(RedisError) -> RedisConnection {
+        try await connect(to: endpoint, on: eventLoop, timeout: timeout, pushed: nil)
+    }
+
+    /// - Parameter pushed: hears, on the event loop, what comes while nobody waits for a reply.
+    static func connect(
+        to endpoint: RedisEndpoint, on eventLoop: any EventLoop, timeout: Duration,
+        pushed: (@Sendable (RedisValue) -> Void)?
+    ) async throws(RedisError) -> RedisConnection {
         let deadline = NIODeadline.now() + TimeAmount(timeout)
         let connection: RedisConnection
         do {
-            connection = try await bootstrap(endpoint.address, on: eventLoop, timeout: timeout)
+            connection = try await bootstrap(endpoint.address, on: eventLoop, timeout: timeout, pushed)
         } catch {
             throw RedisError(connecting: error, to: endpoint.address)
         }
@@ -37,12 +45,13 @@ public final class RedisConnection: Sendable {
     }
 
     private static func bootstrap(
-        _ address: RedisEndpoint.Address, on eventLoop: any EventLoop, timeout: Duration
+        _ address: RedisEndpoint.Address, on eventLoop: any EventLoop, timeout: Duration,
+        _ pushed: (@Sendable (RedisValue) -> Void)?
     ) async throws -> RedisConnection {
         let bootstrap = ClientBootstrap(group: eventLoop).connectTimeout(TimeAmount(timeout))
         let initializer: @Sendable (any Channel) -> EventLoopFuture<RedisConnection> = { channel in
             channel.eventLoop.makeCompletedFuture {
-                let handler = RedisChannelHandler()
+                let handler = RedisChannelHandler(pushed: pushed)
                 try channel.pipeline.syncOperations.addHandler(handler)
                 let bound = NIOLoopBound(handler, eventLoop: channel.eventLoop)
                 return RedisConnection(bound, on: channel.eventLoop, timeout: timeout)
@@ -70,12 +79,17 @@ public final class RedisConnection: Sendable {
             commands.append(login)
         }
         commands.append(RedisCommand("CLIENT", "SETNAME", endpoint.clientName))
-        commands.append(RedisCommand("SELECT", String(endpoint.database)))
+        if endpoint.selectsDatabase { commands.append(RedisCommand("SELECT", String(endpoint.database))) }
         let replies = try await send(commands, deadline: deadline)
         if password != nil, case .error(let error) = replies[0] {
             // A server that does not know AUTH repeats its arguments in the error.
             let shown = error.code == .serverError ? "the server refused the login" : error.message
             throw RedisError(error.code == .serverError ? .noAuth : error.code, shown)
+        }
+        guard endpoint.selectsDatabase else {
+            // One that wants a login says so to whatever it is told first.
+            if case .error(let error) = replies[replies.count - 1], error.code == .noAuth { throw RedisError(error) }
+            return
         }
         // The name is a courtesy to whoever looks at CLIENT LIST; the ACL may forbid it. SELECT 0 changes nothing,
         // so it may be forbidden too, but what an unauthenticated or loading server says to it counts.
@@ -107,6 +121,12 @@ public final class RedisConnection: Sendable {
             }
         }
         return try result.get()
+    }
+
+    /// Sends a command whose replies are heard by `pushed`.
+    func push(_ command: RedisCommand) {
+        let bytes = RedisCommand.encode([command])
+        eventLoop.execute { self.handler.value.push(bytes) }
     }
 
     /// Calls `body` once on the event loop when the connection has ended, whoever ended it; at once if it has.

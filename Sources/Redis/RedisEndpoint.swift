@@ -21,6 +21,8 @@ public struct RedisEndpoint: Sendable, CustomStringConvertible {
     public var password: @Sendable () throws -> String?
     /// What `CLIENT LIST` shows.
     public var clientName: String
+    /// A Sentinel has no databases.
+    var selectsDatabase = true
 
     public init(
         _ address: Address, database: Int = 0, username: String? = nil,

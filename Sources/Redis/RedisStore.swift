@@ -22,7 +22,7 @@ public final class RedisStore: Sendable {
     }
     public typealias Verification = @Sendable (RedisConnection) async throws(RedisError) -> Void
 
-    private let endpoint: RedisEndpoint
+    private let locator: any RedisLocator
     private let loops: [any EventLoop]
     private let slots: [ObjectIdentifier: Int]
     private let timeout: Duration
@@ -36,14 +36,20 @@ public final class RedisStore: Sendable {
     /// Wakes `run` when there may be something to do.
     private let wakes: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
+    /// Ends the pause before the next probe.
+    private let hurries: AsyncStream<Void>
+    private let hurry: AsyncStream<Void>.Continuation
+    /// Of the last probe that found a server.
+    private let located = NIOLockedValueBox<RedisEndpoint?>(nil)
 
     /// - Parameters:
+    ///   - endpoint: where the server is, or who knows that.
     ///   - timeout: of connecting, and of each `send`.
     ///   - scripts: loaded on every new connection, before it is verified.
     ///   - verify: what a connection must pass before its first use, and every 10 s. Any error it throws keeps the
     ///     store shut, `.outOfMemory` too: a verification that must not shut a full store takes that as passed.
     public convenience init(
-        endpoint: RedisEndpoint, group: any EventLoopGroup, timeout: Duration, scripts: [RedisScript],
+        endpoint: any RedisLocator, group: any EventLoopGroup, timeout: Duration, scripts: [RedisScript],
         verify: @escaping Verification, observer: any RedisObserver, log: Logger
     ) {
         self.init(
@@ -52,10 +58,10 @@ public final class RedisStore: Sendable {
     }
 
     init(
-        endpoint: RedisEndpoint, group: any EventLoopGroup, timeout: Duration, scripts: [RedisScript],
+        endpoint: any RedisLocator, group: any EventLoopGroup, timeout: Duration, scripts: [RedisScript],
         verify: @escaping Verification, observer: any RedisObserver, log: Logger, interval: Duration
     ) {
-        self.endpoint = endpoint
+        locator = endpoint
         self.timeout = timeout
         self.scripts = scripts
         self.verify = verify
@@ -66,6 +72,7 @@ public final class RedisStore: Sendable {
         slots = Dictionary(uniqueKeysWithValues: loops.enumerated().map { (ObjectIdentifier($1), $0) })
         current = NIOLockedValueBox(StoreState(slots: loops.count))
         (wakes, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (hurries, hurry) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     public var state: State {
@@ -125,9 +132,11 @@ public final class RedisStore: Sendable {
         guard let dropped = current.withLockedValue({ $0.failed(reason, generation: generation) }) else { return }
         for connection in dropped { connection.close() }
         observer.storeShut(reason)
-        log.warning("store shut", metadata: ["reason": "\(reason)", "endpoint": "\(endpoint)"])
+        log.warning("store shut", metadata: ["reason": "\(reason)", "endpoint": "\(place)"])
         wake.yield()
     }
+
+    private var place: String { located.withLockedValue { $0 }?.description ?? locator.description }
 
     // MARK: Opening
 
@@ -137,6 +146,9 @@ public final class RedisStore: Sendable {
         await withTaskGroup(of: Void.self) { tasks in
             tasks.addTask { [interval, wake] in
                 while (try? await Task.sleep(for: interval / 4)) != nil { wake.yield() }
+            }
+            tasks.addTask { [locator, loops] in
+                await locator.watch(on: loops[0]) { [weak self] in self?.found($0) }
             }
             await supervise()
             tasks.cancelAll()
@@ -158,38 +170,57 @@ public final class RedisStore: Sendable {
                 }
             } else {
                 let delay = current.withLockedValue { $0.probeDelay(random: .random(in: 0...1)) }
-                guard (try? await Task.sleep(for: delay)) != nil else { return }
+                await pause(delay)
+                if Task.isCancelled { return }
                 await probe()
                 verified = .now
             }
         }
     }
 
+    /// The server that takes writes is said to be here.
+    private func found(_ address: RedisEndpoint.Address) {
+        let (known, generation) = (located.withLockedValue { $0 }, current.withLockedValue { $0.generation })
+        guard known?.address != address else { return }
+        shut(RedisError(.masterDown, "the master is at \(address) by now"), generation: generation)
+        hurry.yield()
+    }
+
+    private func pause(_ delay: Duration) async {
+        let timer = Task { [hurry] in
+            if (try? await Task.sleep(for: delay)) != nil { hurry.yield() }
+        }
+        for await _ in hurries { break }
+        timer.cancel()
+    }
+
     /// One attempt to open the store; when it succeeds, the other loops get their connections.
     private func probe() async {
         do throws(RedisError) {
-            let connection = try await verifiedConnection(on: loops[0])
+            let endpoint = try await locator.locate(on: loops[0])
+            located.withLockedValue { $0 = endpoint }
+            let connection = try await verifiedConnection(to: endpoint, on: loops[0])
             guard let generation = current.withLockedValue({ $0.opened(connection, slot: 0) }) else {
                 return connection.close()
             }
             observer.storeOpened()
             log.notice("store open", metadata: ["endpoint": "\(endpoint)"])
             connection.onClose { [weak self] in self?.shut($0, generation: generation) }
-            await fill(generation)
+            await fill(generation, endpoint)
         } catch {
             observer.storeFailed(error.code)
             if current.withLockedValue({ $0.probeFailed(error) }) {
-                log.warning("store stays shut", metadata: ["reason": "\(error)", "endpoint": "\(endpoint)"])
+                log.warning("store stays shut", metadata: ["reason": "\(error)", "endpoint": "\(place)"])
             }
         }
     }
 
-    private func fill(_ generation: Int) async {
+    private func fill(_ generation: Int, _ endpoint: RedisEndpoint) async {
         await withTaskGroup(of: Void.self) { tasks in
             for slot in loops.indices.dropFirst() {
                 tasks.addTask {
                     do throws(RedisError) {
-                        let connection = try await self.verifiedConnection(on: self.loops[slot])
+                        let connection = try await self.verifiedConnection(to: endpoint, on: self.loops[slot])
                         let wanted = self.current.withLockedValue {
                             $0.add(connection, slot: slot, generation: generation)
                         }
@@ -218,7 +249,9 @@ public final class RedisStore: Sendable {
         }
     }
 
-    private func verifiedConnection(on loop: any EventLoop) async throws(RedisError) -> RedisConnection {
+    private func verifiedConnection(
+        to endpoint: RedisEndpoint, on loop: any EventLoop
+    ) async throws(RedisError) -> RedisConnection {
         let connection = try await RedisConnection.connect(to: endpoint, on: loop, timeout: timeout)
         do throws(RedisError) {
             try await prepare(connection)

@@ -48,8 +48,7 @@ import Yams
         #expect(deployment?["spec"]?["replicas"]?.int == 2)
     }
 
-    /// Sentinel is not in this version: its overlay is rendered, and waits for it.
-    @Test(arguments: ["base", "overlays/monitored"])
+    @Test(arguments: kustomizations)
     func itsConfigurationIsOneThatThisHostTakes(_ name: String) async throws {
         let all = try await Self.rendered(name)
         let texts = all.compactMap { $0["data"]?["portcullis.yaml"]?.string }

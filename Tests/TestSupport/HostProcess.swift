@@ -21,6 +21,9 @@ public struct HostPlan: Sendable {
     public var sinks = "  - {use: jsonl, name: file, path: '%', when_full: refuse}"
     public var environment: [String: String] = [:]
 
+    /// - Parameter state: what stands below `state:`.
+    public init(state: String) { self.state = state }
+
     /// The host's own redis-server.
     public static func embedded() -> HostPlan { HostPlan(state: "  redis: {embedded: {directory: './var'}}") }
 

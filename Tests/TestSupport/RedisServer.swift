@@ -115,8 +115,15 @@ public indirect enum RedisReply: Sendable, Equatable {
     public static func ask(
         _ socketPath: String, _ words: [String], password: String? = nil, timeout: Duration = .seconds(5)
     ) async throws -> RedisReply {
+        try await ask(.unix(path: socketPath), words, password: password, timeout: timeout)
+    }
+
+    /// One command over one connection.
+    static func ask(
+        _ place: Socket.Address, _ words: [String], password: String? = nil, timeout: Duration = .seconds(5)
+    ) async throws -> RedisReply {
         try await onThread {
-            let socket = try Socket(to: .unix(path: socketPath), timeout: timeout)
+            let socket = try Socket(to: place, timeout: timeout)
             var reader = ReplyReader(socket: socket)
             if let password {
                 try socket.write(encode(["AUTH", password]))

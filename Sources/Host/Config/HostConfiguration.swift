@@ -64,6 +64,15 @@ struct HostConfiguration: Sendable {
         case embedded(directory: String)
         case tcp(host: String, port: Int, database: Int, username: String?, passwordFile: String?)
         case unix(path: String, database: Int, username: String?, passwordFile: String?)
+        /// A master that these know of; each of the two kinds of servers has a login of its own.
+        case sentinel(Sentinel, username: String?, passwordFile: String?)
+
+        struct Sentinel: Sendable, Equatable {
+            var master: String
+            var nodes: [Address]
+            var username: String?
+            var passwordFile: String?
+        }
     }
 
     struct State: Sendable {

@@ -43,11 +43,12 @@ extension HostConfiguration {
         let sections = Sections(&top, findings)
         let reading = PluginReading(plugins: plugins, services: services, findings: findings)
         let routes = reading.routes(sections.adapters)
-        let sources = reading.sources(sections.sources, feeding: plugins.adapters.map { $0.id }, routes)
+        let sources = reading.sources(sections.sources, feeding: sections.adapters)
         let policies = reading.policies(sections.policies, list: root.place(of: "policies"))
         let sinks = reading.sinks(sections.sinks)
         top.finish()
         findings.add(top.errors)
+        findings.add(Contradictions.find(root))
 
         guard findings.errors.isEmpty, let server = sections.server, let state = sections.state else {
             return .failure(ConfigFailure(file: file, errors: findings.errors, warnings: findings.warnings))
@@ -104,6 +105,35 @@ extension ConfigNode {
     var items: [ConfigNode] {
         guard case .list(let items) = content else { return [] }
         return items
+    }
+}
+
+/// Keys of several sections that are right by themselves and can't go together. Read from the text, so that they are told with
+/// whatever else is wrong.
+enum Contradictions {
+    static func find(_ root: ConfigNode) -> [ConfigError] {
+        guard let redis = root["state"]?["redis"] else { return [] }
+        let ways = ["embedded", "url", "sentinel"].filter { redis.place(of: $0) != nil }
+        var found: [ConfigError] = []
+        for (index, node) in (root["policies"]?.items ?? []).enumerated() {
+            guard case .scalar("persist", _)? = node["use"]?.content, let durability = node["durability"] else { continue }
+            let path = "policies[\(index)].durability"
+            // A Sentinel fails over to a replica, whose log is another.
+            if ways == ["sentinel"], case .scalar("fsync", _) = durability.content {
+                found.append(
+                    ConfigError(
+                        path: path, mark: durability.mark,
+                        "with Sentinel give {replicas: 1} or more: an fsync on a master that is then failed over saves nobody"
+                    ))
+            }
+            if ways == ["embedded"], let replicas = durability["replicas"] {
+                found.append(
+                    ConfigError(
+                        path: "\(path).replicas", mark: replicas.mark,
+                        "the embedded server has no replicas: give fsync"))
+            }
+        }
+        return found
     }
 }
 

@@ -37,9 +37,8 @@ extension HostConfiguration.State {
         let ways = ["embedded", "url", "sentinel"].filter(redis.has)
         if ways.count != 1, !redis.isDescribing {
             let found = ways.isEmpty ? "none" : ways.joined(separator: " and ")
-            redis.report(nil, "give one of embedded and url, found \(found)")
+            redis.report(nil, "give one of embedded, url and sentinel, found \(found)")
         }
-        redis.refuse("sentinel", "Sentinel is not in this version: give embedded or url")
         var directory: String?
         if redis.has("embedded") || redis.isDescribing {
             let read = findings.attempt { () throws(ConfigError) in
@@ -50,17 +49,21 @@ extension HostConfiguration.State {
         let url = redis.shaped(
             "url", kind: "url", bounds: "redis://[user@]host:port/db or unix:///path?db=N"
         ) { text throws(Misshapen) in try RedisURL(text) }
+        let sentinel = sentinel(&redis, findings)
         let username = redis.shaped("username", kind: "text", bounds: "") { text throws(Misshapen) in text }
         let password = redis.file("password_file", required: false)
         if redis.has("embedded") {
             for key in ["username", "password_file"] where redis.has(key) {
-                redis.report(key, "\(key) goes with url: the embedded server takes nobody but its host")
+                redis.report(key, "\(key) goes with url or sentinel: the embedded server takes nobody but its host")
             }
         }
         if username != nil, url?.username != nil {
             redis.report("username", "the url names a user already")
         }
         if let directory, ways == ["embedded"] { return .embedded(directory: directory) }
+        if let sentinel, ways == ["sentinel"] {
+            return .sentinel(sentinel, username: username, passwordFile: password)
+        }
         guard ways == ["url"], let url else { return nil }
         switch url.place {
         case .tcp(let host, let port):
@@ -71,6 +74,55 @@ extension HostConfiguration.State {
             return .unix(
                 path: path, database: url.database, username: username ?? url.username, passwordFile: password)
         }
+    }
+}
+
+extension HostConfiguration.State {
+    private static func sentinel(
+        _ redis: inout ConfigReader, _ findings: Findings
+    ) -> HostConfiguration.Store.Sentinel? {
+        guard redis.has("sentinel") || redis.isDescribing else { return nil }
+        let read = findings.attempt { () throws(ConfigError) in
+            try redis.section("sentinel") { sentinel throws(ConfigError) -> HostConfiguration.Store.Sentinel? in
+                let master = sentinel.shaped("master", kind: "text", bounds: "", required: true) {
+                    text throws(Misshapen) in text
+                }
+                let nodes = nodes(&sentinel, findings)
+                let username = sentinel.shaped("username", kind: "text", bounds: "") { text throws(Misshapen) in text }
+                let password = sentinel.file("password_file", required: false)
+                guard let master, !nodes.isEmpty else { return nil }
+                return .init(master: master, nodes: nodes, username: username, passwordFile: password)
+            }
+        }
+        return read ?? nil
+    }
+
+    private static func nodes(_ sentinel: inout ConfigReader, _ findings: Findings) -> [HostConfiguration.Address] {
+        let bounds = "1 to 16 of host:port"
+        guard let node = sentinel.node("nodes", kind: "list", fallback: nil, bounds: bounds) else {
+            if !sentinel.isDescribing { sentinel.report("nodes", "nodes is required: list, \(bounds)") }
+            return []
+        }
+        guard case .list(let items) = node.content else {
+            sentinel.report("nodes", "expected a list of Sentinels, \(bounds), found \(node.described)")
+            return []
+        }
+        guard (1...16).contains(items.count) else {
+            sentinel.report("nodes", "expected \(bounds), found \(items.count)")
+            return []
+        }
+        var nodes: [HostConfiguration.Address] = []
+        for (index, item) in items.enumerated() {
+            do throws(Misshapen) {
+                guard case .scalar(let text, _) = item.content else {
+                    throw Misshapen("expected host:port, found \(item.described)")
+                }
+                nodes.append(try HostConfiguration.Address(text))
+            } catch {
+                findings.error("\(sentinel.path).nodes[\(index)]", item.mark, error.message)
+            }
+        }
+        return nodes
     }
 }
 

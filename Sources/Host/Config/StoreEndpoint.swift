@@ -8,11 +8,12 @@ extension HostConfiguration.Store: CustomStringConvertible {
         case .tcp(let host, let port, let database, _, _):
             "redis \(HostConfiguration.Address(host: host, port: port))/\(database)"
         case .unix(let path, let database, _, _): "redis \(path)/\(database)"
+        case .sentinel(let sentinel, _, _): "redis \(sentinel.master) by Sentinel"
         }
     }
 
     /// Of an external store; nil for the embedded one, which has its own. The password is read at each connect.
-    var endpoint: RedisEndpoint? {
+    var endpoint: (any RedisLocator)? {
         func password(_ file: String?) -> @Sendable () throws -> String? {
             { try file.map { try SecretFile(path: $0).read() } }
         }
@@ -23,6 +24,15 @@ extension HostConfiguration.Store: CustomStringConvertible {
                 .tcp(host: host, port: port), database: database, username: username, password: password(file))
         case .unix(let path, let database, let username, let file):
             return RedisEndpoint(.unix(path: path), database: database, username: username, password: password(file))
+        case .sentinel(let sentinel, let username, let file):
+            let nodes = sentinel.nodes.map {
+                RedisEndpoint(
+                    .tcp(host: $0.host, port: $0.port), username: sentinel.username,
+                    password: password(sentinel.passwordFile))
+            }
+            let server = RedisEndpoint(
+                .tcp(host: "unknown", port: 0), username: username, password: password(file))
+            return Sentinels(master: sentinel.master, nodes: nodes, server: server)
         }
     }
 }

@@ -50,10 +50,12 @@ final class Gate: Sendable {
                 if !batch.letters.isEmpty { refuseLetters(&answer, "the request's deadline has passed") }
                 continue
             }
-            let commands = batch.signals.map(command) + batch.letters.map(command)
+            var commands = batch.signals.map(command) + batch.letters.map(command)
+            if let barrier = verification.barrier { commands.append(barrier.command) }
             let replies: [RedisValue]
             do throws(RedisError) {
                 replies = try await store.send(commands, on: eventLoop)
+                try checkReplicas(replies, store)
             } catch {
                 for chunk in batch.signals { answer.outcomes += chunk.map { _ in unreachable } }
                 if !batch.letters.isEmpty { refuseLetters(&answer) }
@@ -122,6 +124,17 @@ final class Gate: Sendable {
             command.add(letter.item)
         }
         return command
+    }
+
+    private func checkReplicas(_ replies: [RedisValue], _ store: RedisStore) throws(RedisError) {
+        guard let barrier = verification.barrier, let last = replies.last else { return }
+        do throws(RedisError) {
+            try barrier.check(last)
+        } catch {
+            // It may be written, and may be lost: nobody vouches for it, and for nothing after it.
+            store.shut(because: error)
+            throw error
+        }
     }
 
     // MARK: Answers

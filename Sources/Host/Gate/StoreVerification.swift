@@ -18,6 +18,7 @@ struct StoreVerification: Sendable {
     private let clockKey: String
     private let durability: Persist.Durability
     private let register: RedisCommand
+    let barrier: ReplicaBarrier?
 
     init(_ configuration: HostConfiguration, _ composer: ScriptComposer, gate: RedisScript) {
         // allow-oom: a store that is full must still be told from one that must not be used.
@@ -29,6 +30,7 @@ struct StoreVerification: Sendable {
         self.register = register
         durability =
             configuration.gatePolicies.lazy.compactMap { ($0 as? Persist)?.durability }.first ?? .fsync
+        barrier = ReplicaBarrier(durability, within: configuration.state.timeout)
     }
 
     /// - Throws: `.rejected` when the server must not be used, `.notDurable` when it is less durable than the
@@ -42,6 +44,7 @@ struct StoreVerification: Sendable {
             commands.append(RedisCommand("CONFIG", "GET", "appendfsync"))
             commands.append(RedisCommand("CONFIG", "GET", "no-appendfsync-on-rewrite"))
         }
+        if let barrier { commands.append(barrier.command) }
         let replies = try await connection.send(commands)
         try checkRole(replies[0].get())
         let info = try Info(replies[1].get())
@@ -49,6 +52,7 @@ struct StoreVerification: Sendable {
         _ = try replies[2].get()
         try checkClock(replies[3])
         if let error = replies[4].serverError, error.code != .outOfMemory { throw RedisError(error) }
+        try barrier?.check(replies[replies.count - 1])
         if durability == .fsync { try checkFsync(info, replies[5], replies[6]) }
     }
 
@@ -104,6 +108,28 @@ struct StoreVerification: Sendable {
         }
         guard info["aof_last_write_status"] != "err" else {
             throw RedisError(.notDurable, "the server could not write its AOF")
+        }
+    }
+}
+
+/// `durability: {replicas: N}`: what was written before it on its connection is on N replicas, or the store is shut. It blocks its
+/// connection, so every write of the gate ends with one.
+struct ReplicaBarrier: Sendable {
+    private let replicas: Int
+    let command: RedisCommand
+
+    init?(_ durability: Persist.Durability, within timeout: Duration) {
+        guard case .replicas(let count) = durability else { return nil }
+        replicas = count
+        // Its own answer must come within the call's time.
+        command = RedisCommand("WAIT", String(count), String(max(1, (timeout * 0.7).milliseconds)))
+    }
+
+    /// - Throws: `.notDurable`.
+    func check(_ reply: RedisValue) throws(RedisError) {
+        guard let count = try reply.get().int else { throw RedisError(.garbage, "WAIT answered no number") }
+        guard count >= replicas else {
+            throw RedisError(.notDurable, "\(count) of \(replicas) replicas have what was written")
         }
     }
 }
