@@ -67,7 +67,9 @@ struct KubernetesEventsWatchTests {
     }
 
     private func taken(_ names: [String]) async throws {
-        _ = try await eventually(find: "\(names) taken; there are \(intake.taken)") { intake.taken == names ? true : nil }
+        _ = try await eventually(find: "\(names) taken; there are \(intake.taken)") {
+            intake.taken == names ? true : nil
+        }
     }
 
     private func asked(_ what: (APIRequest) -> Bool) -> Int { server.requests.filter(what).count }
