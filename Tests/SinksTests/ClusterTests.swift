@@ -157,4 +157,24 @@ struct ClusterTests {
         #expect(try await seat.objects() == ["1 firing 9 9"])
         try await seat.clear()
     }
+
+    @Test(arguments: Cluster.all)
+    func whateverTheOrderTheLatestEpisodeIsActiveAlone(_ cluster: Cluster) async throws {
+        for first in 0..<4 {
+            let seat = try await Seat(cluster)
+            let sink = try seat.sink()
+            for step in 0..<8 {
+                // Each of the four orders that begin elsewhere, and all of it twice.
+                switch (first + step) % 4 {
+                case 0: try await seat.deliver(sink, .firing, 5, 5)
+                case 1: try await seat.deliver(sink, .firing, 5, 6)
+                case 2: try await seat.deliver(sink, .resolved, 5, 7)
+                default: try await seat.deliver(sink, .firing, 9, 9, follows: 5, startsAt: 2_000)
+                }
+            }
+            let objects = try await seat.objects()
+            #expect(objects.filter { $0.contains("firing") }.map { $0.dropFirst(2) } == ["firing 9 9"])
+            try await seat.clear()
+        }
+    }
 }
