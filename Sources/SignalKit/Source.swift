@@ -40,6 +40,9 @@ public protocol SignalIntake: Sendable {
 
 /// Pulls signals from somewhere and feeds them to an adapter. One host at a time runs it.
 public protocol SignalSource: Plugin {
+    /// Adapters that can read what it fetches; a file that feeds it to another is refused.
+    static var feeds: Set<PluginID> { get }
+
     /// Runs until cancelled. Throwing ends this run; the host starts it again with back-off.
     func run(_ intake: any SignalIntake) async throws
 }

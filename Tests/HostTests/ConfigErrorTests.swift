@@ -14,6 +14,16 @@ import Testing
         #expect(complaints(change.text) == change.complaints)
     }
 
+    @Test(arguments: sentinelChanges + durabilityChanges)
+    func whatIsWrongWithASharedStoreIsSaidAtItsPlace(_ change: Change) {
+        #expect(complaints(change.text, .standard) == change.complaints)
+    }
+
+    @Test(arguments: sourceChanges)
+    func whatIsWrongWithASourceIsSaidAtItsPlace(_ change: Change) {
+        #expect(complaints(change.text, .standard) == change.complaints)
+    }
+
     @Test(arguments: listsChanges)
     func whatIsWrongWithAnAdapterOrSinkIsSaidAtItsPlace(_ change: Change) {
         #expect(complaints(change.text) == change.complaints)

@@ -71,6 +71,14 @@ let listsChanges: [Change] = [
         "f:7:66: adapters[0].authenticate.kubernetes.audience: unknown key audience; did you mean audiences?"),
     Change(
         "  - {use: alertmanager, path: /hook, authenticate: none}",
+        "  - {use: alertmanager, path: /hook, authenticate: {kubernetes: {audiences: portcullis}}}",
+        "f:7:77: adapters[0].authenticate.kubernetes.audiences: expected a list of texts, found a value"),
+    Change(
+        "  - {use: alertmanager, path: /hook, authenticate: none}",
+        "  - {use: alertmanager, path: /hook, authenticate: {kubernetes: {}, bearer: {token_file: t}}}",
+        "f:7:52: adapters[0].authenticate: give one of bearer, hmac and kubernetes"),
+    Change(
+        "  - {use: alertmanager, path: /hook, authenticate: none}",
         "  - {use: alertmanager, path: /hook, authenticate: {}}",
         "f:7:52: adapters[0].authenticate: give one of bearer, hmac and kubernetes"),
     Change(

@@ -85,19 +85,16 @@ let serverChanges: [Change] = [
 let stateChanges: [Change] = [
     Change(
         "  redis: {embedded: {directory: ./var}}", "  timeout: 1s",
-        "f:5:3: state.redis: give one of embedded and url, found none"),
+        "f:5:3: state.redis: give one of embedded, url and sentinel, found none"),
     Change(
         "  redis: {embedded: {directory: ./var}}", "  redis: {embedded: {directory: ./var}, url: redis://h}",
-        "f:5:10: state.redis: give one of embedded and url, found embedded and url"),
+        "f:5:10: state.redis: give one of embedded, url and sentinel, found embedded and url"),
     Change(
         "  redis: {embedded: {directory: ./var}}", "  redis: {embedded: {}}",
         "f:5:21: state.redis.embedded.directory: directory is required: path"),
     Change(
         "  redis: {embedded: {directory: ./var}}", "  redis: {embedded: {directory: ./var, dir: x}}",
         "f:5:40: state.redis.embedded.dir: unknown key dir; known here: directory"),
-    Change(
-        "  redis: {embedded: {directory: ./var}}", "  redis: {sentinel: {master: m}}",
-        "f:5:21: state.redis.sentinel: Sentinel is not in this version: give embedded or url"),
     Change(
         "  redis: {embedded: {directory: ./var}}", "  redis: {url: http://h}",
         "f:5:16: state.redis.url: expected redis://[user@]host:port/db or unix:///path?db=N"),
@@ -132,8 +129,9 @@ let stateChanges: [Change] = [
     Change(
         "  redis: {embedded: {directory: ./var}}",
         "  redis: {embedded: {directory: ./var}, username: u, password_file: p}",
-        "f:5:51: state.redis.username: username goes with url: the embedded server takes nobody but its host",
-        "f:5:69: state.redis.password_file: password_file goes with url: the embedded server takes nobody but its host"),
+        "f:5:51: state.redis.username: username goes with url or sentinel: the embedded server takes nobody but its host",
+        "f:5:69: state.redis.password_file: password_file goes with url or sentinel: the embedded server takes nobody but its host"
+    ),
     Change(
         "  redis: {embedded: {directory: ./var}}", "  redis: {embedded: {directory: ./var}}\n  timeout: 9ms",
         "f:6:12: state.timeout: 9ms is out of bounds: 10ms to 30s"),

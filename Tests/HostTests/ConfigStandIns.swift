@@ -138,10 +138,16 @@ func fine(_ text: String, _ plugins: Plugins = .standIns) throws -> HostConfigur
 struct Change: Sendable, CustomTestStringConvertible {
     let old: String
     let new: String
+    /// Another change of the same file.
+    var second: (old: String, new: String)?
     let complaints: [String]
-    init(_ old: String, _ new: String, _ complaints: String...) {
+    init(_ old: String, _ new: String, _ complaints: String...) { self.init(old, new, complaints) }
+    init(_ old: String, _ new: String, _ complaints: [String]) {
         (self.old, self.new, self.complaints) = (old, new, complaints)
     }
-    var testDescription: String { new }
-    var text: String { fineFile.replacing(old, with: new) }
+    var testDescription: String { second.map { "\(new), \($0.new)" } ?? new }
+    var text: String {
+        let text = fineFile.replacing(old, with: new)
+        return second.map { text.replacing($0.old, with: $0.new) } ?? text
+    }
 }

@@ -116,7 +116,9 @@ enum Contradictions {
         let ways = ["embedded", "url", "sentinel"].filter { redis.place(of: $0) != nil }
         var found: [ConfigError] = []
         for (index, node) in (root["policies"]?.items ?? []).enumerated() {
-            guard case .scalar("persist", _)? = node["use"]?.content, let durability = node["durability"] else { continue }
+            guard case .scalar("persist", _)? = node["use"]?.content, let durability = node["durability"] else {
+                continue
+            }
             let path = "policies[\(index)].durability"
             // A Sentinel fails over to a replica, whose log is another.
             if ways == ["sentinel"], case .scalar("fsync", _) = durability.content {

@@ -1,12 +1,8 @@
 import SignalKit
 
 extension PluginReading {
-    /// - Parameters:
-    ///   - adapters: those of this build.
-    ///   - routes: those of the file that are right.
-    func sources(
-        _ nodes: [ConfigNode], feeding adapters: [PluginID], _ routes: [HostConfiguration.Route]
-    ) -> [HostConfiguration.SourceEntry] {
+    /// - Parameter adapters: the file's list of them. Whether they are right is told where they stand.
+    func sources(_ nodes: [ConfigNode], feeding adapters: [ConfigNode]) -> [HostConfiguration.SourceEntry] {
         var lines: [PluginID: Int] = [:]
         var sources: [HostConfiguration.SourceEntry] = []
         for (index, node) in nodes.enumerated() {
@@ -17,14 +13,12 @@ extension PluginReading {
             }
             let id = use(&config, .source, known: plugins.sources.map { $0.id })
             let head = SourceHead(&config)
-            if let feeds = head.feeds, !routes.contains(where: { $0.adapter == feeds }) {
-                let hint =
-                    adapters.contains(feeds) ? "add it to adapters: its keys hold for the source too" : "there is none"
-                config.report("feeds", "no adapter \(feeds) is configured: \(hint)")
-            }
             guard let type = plugins.sources.first(where: { $0.id == id }) else {
                 findings.add(config.errors)
                 continue
+            }
+            if let feeds = head.feeds, let wrong = Self.wrong(feeds, of: type, adapters) {
+                config.report("feeds", wrong)
             }
             let name = head.name ?? type.id
             if let line = lines[name] {
@@ -39,6 +33,20 @@ extension PluginReading {
             sources.append(.init(name: name, use: type.id, feeds: feeds, plugin: plugin))
         }
         return sources
+    }
+
+    private static func wrong(
+        _ feeds: PluginID, of type: any SignalSource.Type, _ adapters: [ConfigNode]
+    ) -> String? {
+        guard type.feeds.contains(feeds) else {
+            let readers = type.feeds.map(\.description).sorted().joined(separator: " or ")
+            return "what \(type.id) fetches is read by \(readers), not by \(feeds)"
+        }
+        let isThere = adapters.contains { adapter in
+            guard case .scalar(let word, _)? = adapter["use"]?.content else { return false }
+            return word == feeds.description
+        }
+        return isThere ? nil : "the file has no adapter \(feeds): add it to adapters, its keys hold for the source too"
     }
 }
 
