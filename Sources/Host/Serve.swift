@@ -16,7 +16,10 @@ struct Serve: Sendable {
         for warning in configuration.warnings {
             log.warning("\(warning.message)", metadata: ["path": "\(warning.path)"])
         }
-        let gate = Gate(configuration, log: log)
+        let gate = Gate(configuration, log: log) { [metrics, log] loss in
+            metrics.storeRollback()
+            log.error("the store has lost what it knew", metadata: ["reason": "\(loss)"])
+        }
         let scripts = DeliveryScripts(configuration)
         let sources = SourceScripts(configuration)
         try await StoreSession.with(

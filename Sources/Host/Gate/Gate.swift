@@ -18,7 +18,8 @@ final class Gate: Sendable {
     private let log: Logger
     let verification: StoreVerification
 
-    init(_ configuration: HostConfiguration, log: Logger) {
+    /// - Parameter lost: the store has lost what it knew; said once for each time.
+    init(_ configuration: HostConfiguration, log: Logger, lost: @escaping @Sendable (String) -> Void = { _ in }) {
         let composer = ScriptComposer(configuration)
         policies = configuration.gatePolicies
         clockKey = StoreKeys.clock(configuration.state.prefix)
@@ -26,7 +27,7 @@ final class Gate: Sendable {
         rejects = composer.script("reject", PackageResources.reject_lua)
         deadLetters = composer.deadLetters
         self.log = log
-        verification = StoreVerification(configuration, composer, gate: script)
+        verification = StoreVerification(configuration, composer, gate: script, memory: StoreMemory(lost))
     }
 
     /// Those that a connection must know before its first call.

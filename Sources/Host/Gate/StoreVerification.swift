@@ -19,8 +19,12 @@ struct StoreVerification: Sendable {
     private let durability: Persist.Durability
     private let register: RedisCommand
     let barrier: ReplicaBarrier?
+    private let memory: StoreMemory
 
-    init(_ configuration: HostConfiguration, _ composer: ScriptComposer, gate: RedisScript) {
+    init(
+        _ configuration: HostConfiguration, _ composer: ScriptComposer, gate: RedisScript, memory: StoreMemory
+    ) {
+        self.memory = memory
         // allow-oom: a store that is full must still be told from one that must not be used.
         canary = composer.script("verify", PackageResources.verify_lua, flags: "allow-oom")
         self.gate = gate
@@ -49,7 +53,7 @@ struct StoreVerification: Sendable {
         try checkRole(replies[0].get())
         let info = try Info(replies[1].get())
         try checkEviction(info)
-        _ = try replies[2].get()
+        try memory.note(replies[2].get())
         try checkClock(replies[3])
         if let error = replies[4].serverError, error.code != .outOfMemory { throw RedisError(error) }
         try barrier?.check(replies[replies.count - 1])

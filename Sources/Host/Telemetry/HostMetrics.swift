@@ -42,6 +42,7 @@ final class HostMetrics: Sendable {
             truncated(route.adapter, 0)
             for status in [200, 201, 202, 400, 503] { response(status: status, route: route.path, by: 0) }
         }
+        storeRollback(by: 0)
         for code in RedisError.Code.allCases { storeError(code, by: 0) }
         for sink in configuration.sinks {
             for result in ["delivered", "retried", "dead-lettered", "lost", "late"] {
@@ -142,6 +143,12 @@ final class HostMetrics: Sendable {
         registry.counter(
             "portcullis_store_errors_total", "Errors of the state store.", [("code", code.rawValue)]
         ).increment(by: Int64(count))
+    }
+
+    func storeRollback(by count: Int64 = 1) {
+        registry.counter(
+            "portcullis_store_rollback_total", "Times that the store was found emptied, or older than before."
+        ).increment(by: count)
     }
 
     // MARK: Delivery

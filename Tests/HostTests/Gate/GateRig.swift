@@ -1,4 +1,5 @@
 import Logging
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Policies
@@ -16,6 +17,8 @@ final class GateRig: Sendable {
     let gate: Gate
     let store: RedisStore
     let delivery: DeliveryStore
+    /// What the gate has said of a store that lost something.
+    let losses = NIOLockedValueBox<[String]>([])
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let running: Task<Void, Never>
 
@@ -35,7 +38,7 @@ final class GateRig: Sendable {
             sinks: sinks, backlog: backlog, letters: letters, storm: storm, deduplicate: deduplicate,
             plugin: plugin, first: first, further: further)
         self.configuration = configuration
-        let gate = Gate(configuration, log: log)
+        let gate = Gate(configuration, log: log) { [losses] loss in losses.withLockedValue { $0.append(loss) } }
         let scripts = DeliveryScripts(configuration)
         self.gate = gate
         store = RedisStore(

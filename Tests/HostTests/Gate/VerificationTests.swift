@@ -1,3 +1,5 @@
+import NIOConcurrencyHelpers
+import NIOPosix
 import Redis
 import SignalKit
 import TestSupport
@@ -46,6 +48,31 @@ import Testing
         let reason = try await refusal(RedisServer.durable(["--maxmemory-policy", "allkeys-lru"]))
         #expect(reason.code == .rejected)
         #expect(reason.message.contains("noeviction"))
+    }
+
+    @Test func aStoreThatWasEmptiedOrSetBackIsTold() async throws {
+        let rig = try await GateRig()
+        #expect(rig.losses.withLockedValue { $0 } == [])
+        let born = try await rig.redis.command("GET", "{test}:born").string
+        _ = try await rig.redis.command("SET", "{test}:clock", "4999999999999")
+        func verified() async throws {
+            let connection = try await RedisConnection.connect(
+                to: RedisEndpoint(.unix(path: rig.redis.socketPath)), on: MultiThreadedEventLoopGroup.singleton.next())
+            defer { connection.close() }
+            try await rig.gate.verification.verify(connection)
+        }
+        try await verified()
+        #expect(rig.losses.withLockedValue { $0 } == [])
+        // An older copy of itself.
+        _ = try await rig.redis.command("SET", "{test}:clock", "4500000000000")
+        try await verified()
+        #expect(rig.losses.withLockedValue { $0.map { $0.prefix(28) } } == ["the store is older than befo"])
+        _ = try await rig.redis.command("FLUSHALL")
+        try await verified()
+        try await verified()
+        #expect(rig.losses.withLockedValue { $0.count } == 2)
+        #expect(rig.losses.withLockedValue { $0.last?.hasPrefix("the store was emptied") } == true)
+        #expect(try await rig.redis.command("GET", "{test}:born").string != born)
     }
 
     @Test func aReplicaIsRefused() async throws {
