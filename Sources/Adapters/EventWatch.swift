@@ -82,6 +82,8 @@ struct EventWatch: Sendable {
     private static func grown(_ times: Int) -> Duration { min(pause.first * (1 << min(times - 1, 10)), pause.most) }
 
     private func wait(_ failures: Int, _ error: KubernetesError) async throws {
+        // What was cancelled failed for that alone.
+        try Task.checkCancellation()
         // Never sooner than the server says, and later by a little, so that hosts do not come together.
         let asked = error.retryAfter.map { min(max(.seconds($0), Self.pause.first), Self.longest) }
         let pause = asked ?? Self.grown(failures)
