@@ -58,6 +58,25 @@ import Yams
         let check = try await ChildProcess.run(
             HostProcess.executable(), ["check", "--config", files.file("portcullis.yaml")])
         #expect(check.end == .exited(0), "\(check.output)\(check.errors)")
+        for adapter in try Yams.compose(yaml: text)?["adapters"]?.sequence ?? [] {
+            let audiences = adapter["authenticate"]?["kubernetes"]?["audiences"]
+            #expect(Self.texts(audiences) == ["portcullis"])
+        }
+    }
+
+    /// A token for the API server itself would be worth something to whoever reads it on its way.
+    @Test(arguments: ["alertmanager", "prometheus"])
+    func aSenderShowsTheTokenThatTheReadmeMounts(_ name: String) throws {
+        let sender = try Repository.text("deploy/kubernetes/senders/\(name).yml")
+        let readme = try Repository.text("deploy/README.md")
+        let block = try #require(readme.split(separator: "```yaml\n").dropFirst().first?.split(separator: "```").first)
+        let pod = try #require(try Yams.compose(yaml: String(block))?["spec"])
+        let mount = try #require(pod["containers"]?[0]?["volumeMounts"]?[0])
+        let volume = try #require(pod["volumes"]?[0])
+        let token = volume["projected"]?["sources"]?[0]?["serviceAccountToken"]
+        #expect(mount["name"]?.string == volume["name"]?.string && token?["audience"]?.string == "portcullis")
+        let file = "\(mount["mountPath"]?.string ?? "")/\(token?["path"]?.string ?? "")"
+        #expect(sender.contains("credentials_file: \(file)\n"))
     }
 
     /// `group/resource verb`, or `path verb` for what is no resource.
