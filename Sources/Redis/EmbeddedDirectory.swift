@@ -95,7 +95,9 @@ struct EmbeddedDirectory: Sendable {
 
     /// The server's lock. The server inherits it, so it is held as long as a server lives on this directory, whoever
     /// started it and whatever became of its socket.
-    func lockServer() throws(EmbeddedRedisError) -> FileLock? { try FileLock(path + "/server.lock") }
+    func lockServer() throws(EmbeddedRedisError) -> FileLock? {
+        try FileLock(path + "/server.lock", isHandedOn: true)
+    }
 
     /// The last lines of what the server wrote, for an error.
     func lastWords() -> String {
@@ -124,9 +126,11 @@ func reason(_ code: Int32 = errno) -> String {
 /// An exclusive `flock`. It belongs to the open file: closed with its last copy, in whichever process.
 final class FileLock: Sendable {
     let descriptor: Int32
+    private let isHandedOn: Bool
 
     /// Nil when somebody holds it.
-    init?(_ path: String) throws(EmbeddedRedisError) {
+    /// - Parameter isHandedOn: a child gets a copy and holds it on, so that it is never given up here, only closed.
+    init?(_ path: String, isHandedOn: Bool = false) throws(EmbeddedRedisError) {
         let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard file >= 0 else {
             throw EmbeddedRedisError(.directory, "can't open \(path): \(reason())")
@@ -138,13 +142,18 @@ final class FileLock: Sendable {
             throw EmbeddedRedisError(.directory, "can't lock \(path): \(reason(code))")
         }
         descriptor = file
+        self.isHandedOn = isHandedOn
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        release()
+        close(descriptor)
+    }
 
-    /// Gives it up for every copy: between a fork and its exec another thread's child has one for a moment. Not for a
-    /// lock that was handed on.
-    func release() { flock(descriptor, LOCK_UN) }
+    /// Gives it up for every copy: between a fork and its exec another thread's child has one for a moment.
+    func release() {
+        if !isHandedOn { flock(descriptor, LOCK_UN) }
+    }
 
     func write(_ text: String) {
         ftruncate(descriptor, 0)

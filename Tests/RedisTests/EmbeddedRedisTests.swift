@@ -162,6 +162,20 @@ import Testing
         await host.stop()
     }
 
+    @Test func aLockIsFreeWithItsOwnerUnlessItWasHandedOn() async throws {
+        let scratch = Scratch()
+        let path = scratch.path + "/l"
+        for isHandedOn in [false, true] {
+            var lock = try FileLock(path, isHandedOn: isHandedOn)
+            // As a child has one: for good, or from its fork until its exec.
+            let copy = dup(try #require(lock).descriptor)
+            lock = nil
+            #expect((try FileLock(path) == nil) == isHandedOn)
+            close(copy)
+            #expect(try FileLock(path) != nil)
+        }
+    }
+
     @Test func aPausedServerIsStoppedToo() async throws {
         let scratch = Scratch()
         let host = host(scratch.path)
