@@ -4,7 +4,7 @@
 # takes whatever no other names, so that a new target is never left out.
 set -euo pipefail
 
-compute='^(SignalKit|SignalTesting|JSON|Adapters|Policies|Tidy|Docs)Tests\.'
+compute='^(SignalKit|SignalTesting|JSON|Policies|Tidy|Docs)Tests\.'
 hosts='^AcceptanceTests\.'
 faults='^FaultsTests\.'
 package='^AcceptanceTests\.ThirdParty'
