@@ -25,9 +25,9 @@ struct Arbiter: Sendable {
 
     /// - Parameter seen: everything that carries the delivery's label.
     func decide(_ delivery: Delivery, seen: [SeenObject]) -> Decision {
+        if delivery.kind == .storm { return .steps(storm(delivery, seen)) }
         // The label is cut; another problem may share it.
         let mine = seen.filter { $0.fingerprint == delivery.fingerprint }
-        if delivery.kind == .storm { return .steps(storm(delivery, mine)) }
         let next = (seen.map(\.number).max() ?? 0) + 1
         // An end of something never seen: whatever the cluster still holds of it has ended.
         guard delivery.episode != 0 else {
@@ -40,12 +40,17 @@ struct Arbiter: Sendable {
         return .steps(begin(delivery, mine, next))
     }
 
-    private func storm(_ delivery: Delivery, _ mine: [SeenObject]) -> [Step] {
-        guard let object = mine.max(by: { $0.order < $1.order }) else {
-            // Its object was taken away by somebody; it does not come back.
-            return delivery.isUpdate ? [] : [.create(number: 1)]
+    /// - Parameter seen: storms of the same group, told apart by when they opened. Two of them may last at once: one no longer
+    ///   grows, the other began later.
+    private func storm(_ delivery: Delivery, _ seen: [SeenObject]) -> [Step] {
+        if let object = seen.filter({ $0.episode == delivery.episode }).max(by: { $0.order < $1.order }) {
+            return object.version < delivery.version ? [.update(object)] : []
         }
-        return object.version < delivery.version ? [.update(object)] : []
+        // The store has forgotten what the cluster has not: members that go on have opened this storm.
+        let before = seen.filter { $0.isActive && $0.latest < delivery.knownSince }.sorted { $0.order < $1.order }
+        if let newest = before.last { return before.dropLast().map(Step.resolve) + [.update(newest)] }
+        // Its object was taken away by somebody; it does not come back.
+        return delivery.isUpdate ? [] : [.create(number: 1)]
     }
 
     /// The cluster has an object of a later episode.

@@ -98,12 +98,12 @@ public final class KubernetesObjects: Sink {
     private func isAnothers(
         _ name: String, _ delivery: Delivery, until deadline: ContinuousClock.Instant
     ) async throws(KubernetesError) -> Bool {
-        guard let there = try await objects.read(name, until: deadline) else { return false }
+        let label = ObjectNames.label(of: delivery)
+        guard let there = try await objects.read(name, label: label.name, until: deadline) else { return false }
         guard let object = there.object else {
             throw KubernetesError(.garbage, "\(name) is there, and is not of this sink's making: rename or delete it")
         }
         guard object.fingerprint == delivery.fingerprint else { return true }
-        let label = ObjectNames.label(of: delivery)
         guard there.label == label.value else {
             throw KubernetesError(.garbage, "\(name) has lost its label: set \(label.name)=\(label.value)")
         }

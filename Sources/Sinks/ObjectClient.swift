@@ -52,7 +52,7 @@ struct ObjectClient: Sendable {
 
     /// - Returns: nil when it is not there; without `object` when it is no object of this sink's.
     func read(
-        _ name: String, until deadline: ContinuousClock.Instant
+        _ name: String, label: String, until deadline: ContinuousClock.Instant
     ) async throws(KubernetesError) -> (object: SeenObject?, label: String?)? {
         let answer: KubernetesResponse
         do throws(KubernetesError) {
@@ -63,9 +63,7 @@ struct ObjectClient: Sendable {
         guard let document = try? JSONDocument.parse(answer.body) else {
             throw KubernetesError(.garbage, "an object that is not JSON")
         }
-        let labels = document.root["metadata"]?["labels"]
-        let label = labels?[ObjectNames.fingerprintLabel] ?? labels?[ObjectNames.stormLabel]
-        return (shape.seen(document.root), label?.string)
+        return (shape.seen(document.root), document.root["metadata"]?["labels"]?[label]?.string)
     }
 
     func create(
@@ -76,6 +74,7 @@ struct ObjectClient: Sendable {
         var metadata = object["metadata"] ?? [:]
         var labels = metadata["labels"] ?? [:]
         labels[label.name] = .string(label.value)
+        if delivery.kind == .storm { labels[ObjectNames.stormLabel] = .string(delivery.fingerprint) }
         metadata["labels"] = labels
         metadata["name"] = .string(name)
         object["metadata"] = metadata

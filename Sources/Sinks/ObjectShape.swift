@@ -37,15 +37,21 @@ extension Delivery {
 /// What every object carries, whatever its kind.
 enum ObjectNames {
     static let fingerprintLabel = "portcullis.dev/fingerprint"
+    static let groupLabel = "portcullis.dev/storm-group"
+    /// For people; a storm's object is looked for by its group.
     static let stormLabel = "portcullis.dev/storm"
     /// A label's value holds 63 characters, a fingerprint has 64.
     static let labelLength = 40
+    /// A storm's id begins with the 32 hex digits of its group.
+    static let groupLength = 32
     /// Hex digits in a name: the next when another problem has the name already.
     static let lengths = [16, 24, 40, 64]
 
+    /// What a look asks for.
     static func label(of delivery: Delivery) -> (name: String, value: String) {
         delivery.kind == .storm
-            ? (stormLabel, delivery.fingerprint) : (fingerprintLabel, String(delivery.fingerprint.prefix(labelLength)))
+            ? (groupLabel, String(delivery.fingerprint.prefix(groupLength)))
+            : (fingerprintLabel, String(delivery.fingerprint.prefix(labelLength)))
     }
 
     /// - Parameter length: hex digits of the fingerprint; a storm's id names it by itself.

@@ -84,6 +84,28 @@ import Testing
         #expect(adopted["status"]?["episode"] != adopted["spec"]?["episode"])
     }
 
+    @Test func whenRedisIsEmptiedAStormIsAdoptedToo() async throws {
+        let redis = try await RedisServer.durable()
+        var plan = plan(.on(redis))
+        plan.policies =
+            "  - {use: deduplicate}\n  - {use: storm, rate: {count: 2, per: 1m}, flush: 100ms}\n"
+            + "  - {use: persist, durability: fsync}"
+        let host = try await HostProcess(plan)
+        let alerts = (0..<5).map { Alert("A", ("namespace", "shop"), ("pod", "p\($0)")) }
+        for alert in alerts { #expect([201, 202].contains(try await host.post(alert).status)) }
+        try await become(["A firing", "A firing", "A open"])
+        let names = Set(objects.keys)
+        try await redis.restart(empty: true)
+        try await eventually("the store open again") { [201, 202].contains(try await host.post(alerts[0]).status) }
+        for alert in alerts { #expect([201, 202].contains(try await host.post(alert).status)) }
+        try await eventually("each adopted") {
+            objects.values.allSatisfy { $0["status"]?["episode"] != $0["spec"]?["episode"] }
+        }
+        #expect(Set(objects.keys) == names)
+        #expect(states == ["A firing", "A firing", "A open"])
+        #expect(try await host.metric("portcullis_store_rollback_total") == 1)
+    }
+
     @Test func twoHostsMakeOneObjectEach() async throws {
         let redis = try await RedisServer.durable()
         let hosts = [try await HostProcess(plan(.on(redis))), try await HostProcess(plan(.on(redis)))]

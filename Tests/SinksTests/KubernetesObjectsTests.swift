@@ -226,6 +226,22 @@ struct KubernetesObjectsTests {
         #expect(objects.isEmpty)
     }
 
+    @Test func aStormsObjectIsAdoptedWhenRedisWasEmptied() async throws {
+        let sink = try rig.sink()
+        try await rig.deliver(sink, rig.storm(.open, 5, firing: 12))
+        let name = try #require(objects.first?.split(separator: " ").first)
+        // Two storms of a group at once: the first is known to the store, and left alone.
+        try await rig.deliver(sink, rig.storm(.open, 9, firing: 12, opened: 8, knownSince: 0))
+        #expect(objects.count == 2)
+        try await rig.deliver(sink, rig.storm(.resolved, 10, firing: 0, isUpdate: true, opened: 8))
+        // Emptied at 40: members that go on open another, which is the same to the cluster.
+        try await rig.deliver(sink, rig.storm(.open, 50, firing: 12, opened: 50, knownSince: 40))
+        try await rig.deliver(sink, rig.storm(.open, 50, firing: 12, opened: 50, knownSince: 40))
+        #expect(objects.contains("\(name) open 50 50") && objects.count == 2)
+        try await rig.deliver(sink, rig.storm(.resolved, 60, firing: 0, isUpdate: true, opened: 50, knownSince: 40))
+        #expect(objects.contains("\(name) resolved 50 60") && objects.count == 2)
+    }
+
     @Test func aMemberOfAStormHasNoObjectOfItsOwn() async throws {
         let sink = try rig.sink()
         let other = String(repeating: "ef", count: 32)

@@ -60,16 +60,21 @@ struct ObjectRig {
             isUpdate: isUpdate, knownSince: knownSince, json: [])
     }
 
-    func storm(_ state: Delivery.State, _ version: Int64, firing: Int, isUpdate: Bool = false) -> Delivery {
-        let id = String(repeating: "cd", count: 16) + "-1795489732978"
+    /// - Parameter opened: tells storms of the one group apart.
+    func storm(
+        _ state: Delivery.State, _ version: Int64, firing: Int, isUpdate: Bool = false, opened: Int64 = 1,
+        knownSince: Int64 = 0
+    ) -> Delivery {
+        let id = String(repeating: "cd", count: 16) + "-\(1_795_489_732_977 + opened)"
         let member = StormMember(
             fingerprint: Self.fingerprint, episode: 7, name: "A", target: nil, firing: firing > 0)
         return Delivery(
-            id: "\(id)-1-\(version)", kind: .storm, state: state, fingerprint: id, episode: 1, version: version,
+            id: "\(id)-\(opened)-\(version)", kind: .storm, state: state, fingerprint: id, episode: opened,
+            version: version,
             follows: nil, count: 12, first: Timestamp(milliseconds: 1), last: Timestamp(milliseconds: version),
             reason: nil, signal: nil,
             storm: Storm(id: id, group: [.init("name", "A")], members: 12, firing: firing, listed: [member]),
-            isUpdate: isUpdate, json: [])
+            isUpdate: isUpdate, knownSince: knownSince, json: [])
     }
 
     func deliver(_ sink: KubernetesObjects, _ delivery: Delivery) async throws(SinkError) {

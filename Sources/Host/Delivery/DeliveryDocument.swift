@@ -8,7 +8,7 @@ enum DeliveryDocument {
     static func build(_ member: QueueMember, _ kind: String, _ view: [RedisValue]) -> Delivery? {
         switch kind {
         case "signal" where view.count >= 10: signal(member, view)
-        case "storm" where view.count == 11: storm(member, view)
+        case "storm" where view.count == 12: storm(member, view)
         default: nil
         }
     }
@@ -34,12 +34,12 @@ enum DeliveryDocument {
         }
     }
 
-    /// kind, state, total, firing, opened, version, last, group, members with episodes, their summaries, told
+    /// kind, state, total, firing, opened, version, last, group, members with episodes, their summaries, told, born
     private static func storm(_ member: QueueMember, _ view: [RedisValue]) -> Delivery? {
         guard let state = view[1].string.flatMap(Delivery.State.init(rawValue:)), let total = view[2].int,
             let firing = view[3].int, let opened = view[4].int, let version = view[5].int, let last = view[6].int,
             let group = view[7].bytesValue, let listed = view[8].list, let summaries = view[9].list,
-            let told = view[10].int,
+            let told = view[10].int, let born = view[11].int,
             let members = StormReading.members(listed, summaries), let named = StormReading.group(group)
         else { return nil }
         let storm = Storm(
@@ -47,7 +47,7 @@ enum DeliveryDocument {
         let fields = Fields(
             kind: .storm, state: state, fingerprint: member.name, episode: opened, version: version, follows: nil,
             count: total, first: Timestamp(milliseconds: opened), last: Timestamp(milliseconds: last), reason: nil,
-            isUpdate: told == 1)
+            isUpdate: told == 1, knownSince: born)
         return fields.delivery(signal: nil, storm: storm) { out in
             out.key("storm")
             out.beginObject()

@@ -31,7 +31,7 @@ local function storm(member, now)
   local summaries = #names > 0 and redis.call('HMGET', kit.key('n:', member), unpack(names)) or {}
   redis.call('HSET', kit.key('s:', member), 'announced', now)
   return {'storm', found.state, found.total, found.firing, found.opened, found.version, found.last, more[1], listed,
-    summaries, told(member, found.opened)}
+    summaries, told(member, found.opened), born}
 end
 
 local reply = {}
