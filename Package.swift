@@ -129,7 +129,9 @@ let package = Package(
             exclude: ["Fixtures"], swiftSettings: settings),
         .testTarget(
             name: "AdaptersTests",
-            dependencies: ["Adapters", "SignalKit", "SignalTesting", "JSON", "TestSupport", "TestAPIServer"],
+            dependencies: [
+                "Adapters", "SignalKit", "SignalTesting", "JSON", "Kubernetes", "TestSupport", "TestAPIServer",
+            ],
             exclude: ["Fixtures/README.md"],
             resources: [
                 .embedInCode("Fixtures/alertmanager-firing.json"), .embedInCode("Fixtures/alertmanager-resolved.json"),
