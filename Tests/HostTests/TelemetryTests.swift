@@ -33,6 +33,36 @@ import Testing
         #expect(text.contains(#"portcullis_store_errors_total{code="timed-out"} 0"#))
     }
 
+    @Test func whatAFailoverTellsIsThereBeforeTheFirst() throws {
+        let metrics = HostMetrics()
+        metrics.prepare(try GateRig.configuration())
+        for name in [
+            "store_replicas", "store_durable", "store_failovers_total", "replayed_total", "replay_memory_bytes",
+            "replay_refused_total",
+        ] {
+            #expect(metrics.registry.render().contains("\nportcullis_\(name) 0\n"), "\(name)")
+        }
+        #expect(!metrics.registry.render().contains("sentinel"), "there are none to be too few")
+        metrics.prepareFailover(
+            .sentinel(
+                .init(master: "m", nodes: [.init(host: "a", port: 1), .init(host: "b", port: 1)]), username: nil,
+                passwordFile: nil))
+        metrics.sentinels(answering: 1, of: 2)
+        metrics.replicas(2)
+        metrics.durability(met: true)
+        metrics.failover()
+        metrics.replayed(5)
+        metrics.replayMemory(bytes: 4_096)
+        metrics.replayRefused()
+        let text = metrics.registry.render()
+        for line in [
+            "sentinels_answering 1", "sentinels_configured 2", "store_replicas 2", "store_durable 1",
+            "store_failovers_total 1", "replayed_total 5", "replay_memory_bytes 4096", "replay_refused_total 1",
+        ] {
+            #expect(text.contains("\nportcullis_\(line)\n"), "\(line)")
+        }
+    }
+
     @Test func aLibrarysOwnMetricsAreShownToo() {
         let registry = PrometheusRegistry()
         Counter(label: "lib.requests", dimensions: [("kind", "a")], factory: registry).increment(by: 2)

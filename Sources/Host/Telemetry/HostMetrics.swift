@@ -43,6 +43,7 @@ final class HostMetrics: Sendable {
             for status in [200, 201, 202, 400, 503] { response(status: status, route: route.path, by: 0) }
         }
         storeRollback(by: 0)
+        prepareFailover(configuration.state.store)
         for code in RedisError.Code.allCases { storeError(code, by: 0) }
         for sink in configuration.sinks {
             for result in ["delivered", "retried", "dead-lettered", "lost", "late"] {
