@@ -30,7 +30,21 @@ import Testing
         #expect(text.contains("portcullis_gate_duration_seconds_bucket{le=\"10\"} 1"))
         #expect(text.contains("portcullis_gate_duration_seconds_count 1"))
         #expect(text.contains("portcullis_store_up 0"))
+        #expect(text.contains(#"portcullis_dead_letters{origin="sink/one"} 0"#))
         #expect(text.contains(#"portcullis_store_errors_total{code="timed-out"} 0"#))
+    }
+
+    @Test func whatAnEmptiedStoreNoLongerNamesIsZeroAgain() {
+        let metrics = HostMetrics()
+        var stats = DeliveryStore.Stats()
+        stats.queues = [("file", 3, .seconds(4))]
+        stats.dead = [("sink/file", 2)]
+        metrics.sampled(stats)
+        metrics.sampled(DeliveryStore.Stats())
+        let text = metrics.registry.render()
+        #expect(text.contains(#"portcullis_queue_depth{sink="file"} 0"#))
+        #expect(text.contains(#"portcullis_queue_oldest_age_seconds{sink="file"} 0"#))
+        #expect(text.contains(#"portcullis_dead_letters{origin="sink/file"} 0"#))
     }
 
     @Test func whatAFailoverTellsIsThereBeforeTheFirst() throws {

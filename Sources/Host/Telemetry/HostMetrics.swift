@@ -20,6 +20,9 @@ final class HostMetrics: Sendable {
         var responses: [ResponseKey: PrometheusCounter] = [:]
         var durations: [String: PrometheusHistogram] = [:]
         var received: [PluginID: PrometheusCounter] = [:]
+        /// Names of queues and origins that have been told of.
+        var queues: Set<String> = []
+        var origins: Set<String> = []
     }
     private let cache = NIOLockedValueBox(Cache())
     private let gateDuration: PrometheusHistogram
@@ -40,6 +43,7 @@ final class HostMetrics: Sendable {
         for route in configuration.routes {
             received(route.adapter, 0)
             truncated(route.adapter, 0)
+            deadLetters("adapter/\(route.adapter)", 0)
             for status in [200, 201, 202, 400, 503] { response(status: status, route: route.path, by: 0) }
         }
         storeRollback(by: 0)
@@ -50,6 +54,7 @@ final class HostMetrics: Sendable {
                 delivery(sink: sink.name, result: result, by: 0)
             }
             queue(sink: sink.name.description, depth: 0, oldest: .zero)
+            deadLetters("sink/\(sink.name)", 0)
         }
         for source in configuration.sources { watchGap(source.name, .zero) }
         for listener in ["senders", "operators"] { connectionRefused(listener: listener, by: 0) }
@@ -164,12 +169,19 @@ final class HostMetrics: Sendable {
     }
 
     func queue(sink: String, depth: Int, oldest: Duration) {
+        cache.withLockedValue { _ = $0.queues.insert(sink) }
         registry.gauge("portcullis_queue_depth", "Episodes and storms that a sink is behind.", [("sink", sink)])
             .set(Double(depth))
         registry.gauge(
             "portcullis_queue_oldest_age_seconds", "How long the oldest of them has been waiting, by a sample.",
             [("sink", sink)]
         ).set(Double(oldest.milliseconds) / 1_000)
+    }
+
+    /// - Parameter origin: adapter/ID or sink/NAME.
+    private func deadLetters(_ origin: String, _ count: Int) {
+        cache.withLockedValue { _ = $0.origins.insert(origin) }
+        registry.gauge("portcullis_dead_letters", "Dead letters kept.", [("origin", origin)]).set(Double(count))
     }
 
     /// Counted in the store, over all hosts; the store may be emptied, so these may fall.
@@ -192,11 +204,12 @@ final class HostMetrics: Sendable {
     }
 
     func sampled(_ stats: DeliveryStore.Stats) {
+        // A store that was emptied says nothing of what it held; its last word must not stand for ever.
+        let known = cache.withLockedValue { ($0.queues, $0.origins) }
+        for name in known.0.subtracting(stats.queues.map(\.name)) { queue(sink: name, depth: 0, oldest: .zero) }
+        for name in known.1.subtracting(stats.dead.map(\.origin)) { deadLetters(name, 0) }
         for queue in stats.queues { self.queue(sink: queue.name, depth: queue.depth, oldest: queue.oldest) }
-        for origin in stats.dead {
-            registry.gauge("portcullis_dead_letters", "Dead letters kept.", [("origin", origin.origin)])
-                .set(Double(origin.count))
-        }
+        for origin in stats.dead { deadLetters(origin.origin, origin.count) }
         stormsOpen.set(Double(stats.stormsOpen))
         missedFiring(stats.counters["missed_firing"] ?? 0)
         for reason in ["expired", "forgotten"] { ended(reason, stats.counters[reason] ?? 0) }
