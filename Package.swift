@@ -90,7 +90,8 @@ let package = Package(
             ],
             resources: [
                 .embedInCode("Gate/prelude.lua"), .embedInCode("Gate/driver.lua"), .embedInCode("Gate/verify.lua"),
-                .embedInCode("Gate/reject.lua"), .embedInCode("Delivery/claim.lua"),
+                .embedInCode("Gate/reject.lua"), .embedInCode("Gate/restore.lua"), .embedInCode("Gate/settle.lua"),
+                .embedInCode("Delivery/claim.lua"),
                 .embedInCode("Delivery/acknowledge.lua"), .embedInCode("Delivery/retry.lua"),
                 .embedInCode("Delivery/bury.lua"), .embedInCode("Delivery/sweep.lua"),
                 .embedInCode("Delivery/stats.lua"), .embedInCode("Delivery/replay.lua"),

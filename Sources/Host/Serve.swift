@@ -16,10 +16,9 @@ struct Serve: Sendable {
         for warning in configuration.warnings {
             log.warning("\(warning.message)", metadata: ["path": "\(warning.path)"])
         }
-        let gate = Gate(configuration, log: log) { [metrics, log] loss in
-            metrics.storeRollback()
-            log.error("the store has lost what it knew", metadata: ["reason": "\(loss)"])
-        }
+        // Of an embedded store no other host takes part.
+        let host = if case .embedded = configuration.state.store { "" } else { Exchange.newID() }
+        let gate = Gate(configuration, host: host, log: log, witness: StoreWitness(metrics: metrics, log: log))
         let scripts = DeliveryScripts(configuration)
         let sources = SourceScripts(configuration)
         try await StoreSession.with(

@@ -22,7 +22,10 @@ struct StoreSession: Sendable {
             try await withServer(configuration, log) { endpoint in
                 let store = RedisStore(
                     endpoint: endpoint, group: group, timeout: configuration.state.timeout, scripts: scripts,
-                    verify: { connection throws(RedisError) in try await gate.verification.verify(connection) },
+                    cover: gate.cover,
+                    verify: { connection, occasion throws(RedisError) in
+                        try await gate.verification.verify(connection, occasion)
+                    },
                     observer: observer, log: log)
                 let running = Task { await store.run() }
                 let failure = await self.failure { try await body(StoreSession(store: store, group: group)) }

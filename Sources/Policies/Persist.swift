@@ -22,6 +22,8 @@ public struct Persist: GatePolicy {
     public let backlog: Int
     /// Dead letters of one origin.
     public let deadLetters: Int
+    /// Bytes of what was answered in the last 30 s, kept for a store that comes back without it; 0 keeps nothing.
+    public let replay: Int
 
     public init(_ config: inout ConfigReader, _ services: Services) throws(ConfigError) {
         let mark = config.mark
@@ -31,6 +33,7 @@ public struct Persist: GatePolicy {
             bounds: "fsync, {replicas: N}, or {unverified: \"<why it is durable>\"}")
         backlog = try config.integer("backlog", default: 100_000, in: 1...10_000_000)
         deadLetters = try config.integer("dead_letters", default: 10_000, in: 1...1_000_000)
+        replay = try config.bytes("replay", default: 16 << 20, in: 0...4 << 30)
         if let node {
             durability = try Self.durability(node, path: "\(path).durability")
         } else if config.isDescribing {

@@ -76,6 +76,7 @@ return function(settings, kit)
       last = signal.clock, start = 0, resolve = signal.ends > 0 and signal.ends or signal.clock,
       due = signal.clock + settings.cooldown, announced = signal.clock, follows = 0}
     local queue = kit.queue(signal.fingerprint, signal.clock, signal.clock)
+    signal.record = record
     return 'ignored', function()
       redis.call('HINCRBY', kit.key('counters'), 'missed_firing', 1)
       queue(record, signal.document)

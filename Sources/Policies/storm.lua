@@ -2,7 +2,8 @@
 -- group and the member as JSON.
 --
 -- A group's window is `W`, two bytes with the number of times, those times (the last rate_count ones), and the last
--- time of each recent target. While a storm is open, the key holds `S` and the storm.
+-- time of each recent target. While a storm is open, the key holds `S` and the storm. A storm's id is the group and the
+-- reading at its opening, six bytes, the highest first.
 return function(settings, kit)
   local function span(time) return struct.pack('<I6', time) end
 
@@ -42,6 +43,17 @@ return function(settings, kit)
     return 'W' .. struct.pack('<I2', #times / 6) .. times .. targets, crossed
   end
 
+  local function opened(id, key, group, now)
+    redis.call('HSET', kit.key('s:', id), 'opened', now, 'group', group, 'window', key, 'flush', settings.flush, 'quiet',
+      settings.quiet, 'longest', settings.longest, 'listed', settings.list_members)
+    redis.call('SET', key, 'S' .. id, 'PX', settings.longest + 3600000)
+  end
+
+  local function new(id, now)
+    return {id = id, state = 'open', opened = now, last = now, total = 0, firing = 0, version = now, announced = 0,
+      flush = settings.flush, quiet = settings.quiet, longest = settings.longest}
+  end
+
   local function join(signal, storm, opening, key)
     local now, fingerprint = signal.clock, signal.fingerprint
     local member = redis.call('HGET', kit.key('n:', storm.id), fingerprint)
@@ -59,11 +71,48 @@ return function(settings, kit)
       redis.call('HSET', kit.key('n:', storm.id), fingerprint, 'f' .. signal.arguments[4])
       kit.write_storm(storm)
       if opening then
-        redis.call('HSET', kit.key('s:', storm.id), 'opened', now, 'group', signal.arguments[3], 'window', key, 'flush',
-          storm.flush, 'quiet', storm.quiet, 'longest', storm.longest, 'listed', settings.list_members)
+        opened(storm.id, key, signal.arguments[3], now)
         redis.call('ZADD', kit.key('storms'), kit.closing(storm), storm.id)
-        redis.call('SET', key, 'S' .. storm.id, 'PX', settings.longest + 3600000)
       end
+    end
+  end
+
+  -- A member as it was answered, of a storm that the store may have lost. A storm that ended without it is not over.
+  local function restore(fingerprint, record, arguments, clock)
+    local id = record.storm
+    if not id then return nil end
+    local storm = kit.storm(id)
+    local opening = not storm
+    if opening then
+      local at = 0
+      for place = #id - 5, #id do at = at * 256 + string.byte(id, place) end
+      storm = new(id, at)
+      storm.last, storm.version = math.max(at, record.episode), clock
+    end
+    local member = redis.call('HGET', kit.key('n:', id), fingerprint)
+    local episode = tonumber(redis.call('ZSCORE', kit.key('m:', id), fingerprint) or '0')
+    if member and episode > record.episode then return nil end
+    local queue = kit.queue(id, clock, math.max(clock, storm.announced + storm.flush), true)
+    local firing = record.state == kit.FIRING
+    if not member then storm.total = storm.total + 1 end
+    storm.firing = storm.firing + (firing and 1 or 0) - (member and string.sub(member, 1, 1) == 'f' and 1 or 0)
+    storm.version = clock
+    local ended = storm.state == 'resolved' and firing
+    if ended then storm.state = 'closed' end
+    return function()
+      queue(nil, nil)
+      redis.call('ZADD', kit.key('m:', id), record.episode, fingerprint)
+      redis.call('HSET', kit.key('n:', id), fingerprint, (firing and 'f' or 'r') .. arguments[4])
+      if opening then
+        local key = kit.key('g:', arguments[1])
+        opened(id, key, arguments[3], storm.opened)
+        redis.call('ZADD', kit.key('storms'), kit.closing(storm), id)
+      elseif ended then
+        redis.call('ZREM', kit.key('ended'), id)
+        redis.call('ZADD', kit.key('storms'), kit.FAR, id)
+      end
+      kit.settle(storm, clock)
+      kit.write_storm(storm)
     end
   end
 
@@ -80,11 +129,10 @@ return function(settings, kit)
     if crossed then
       local id = group .. string.char(math.floor(now / 1099511627776) % 256, math.floor(now / 4294967296) % 256,
         math.floor(now / 16777216) % 256, math.floor(now / 65536) % 256, math.floor(now / 256) % 256, now % 256)
-      return join(signal, {id = id, state = 'open', opened = now, last = now, total = 0, firing = 0, version = now,
-        announced = 0, flush = settings.flush, quiet = settings.quiet, longest = settings.longest}, true, key)
+      return join(signal, new(id, now), true, key)
     end
     return 'pass', function()
       redis.call('SET', key, counted, 'PX', math.max(settings.rate_per, settings.spread_per))
     end
-  end
+  end, restore
 end

@@ -30,6 +30,9 @@ public struct RedisError: Error, Sendable, Hashable, CustomStringConvertible {
         case shut
         /// The write is not as durable as the configuration asks (`WAIT` counted too few).
         case notDurable = "not-durable"
+        /// The store is not the one that was verified: it was emptied, or is an older copy of itself, and what this host
+        /// answered must be made good first.
+        case emptied
         /// The verification of a connection found something that must not be used (role, settings, clock).
         case rejected
         /// Any other error reply, a fault in a script for one.
@@ -54,7 +57,7 @@ extension RedisError.Code {
     public var shutsStore: Bool {
         switch self {
         case .refused, .timedOut, .reset, .garbage, .readOnly, .loading, .noReplicas, .noAuth, .noPermission,
-            .misconfigured, .busy, .masterDown, .notDurable, .rejected:
+            .misconfigured, .busy, .masterDown, .notDurable, .emptied, .rejected:
             true
         case .outOfMemory, .wrongType, .noScript, .shut, .serverError: false
         }
@@ -81,7 +84,7 @@ public struct RedisServerError: Sendable, Hashable {
         "READONLY": .readOnly, "LOADING": .loading, "OOM": .outOfMemory, "NOREPLICAS": .noReplicas,
         "NOAUTH": .noAuth, "WRONGPASS": .noAuth, "NOPERM": .noPermission, "MISCONF": .misconfigured,
         "WRONGTYPE": .wrongType, "NOSCRIPT": .noScript, "BUSY": .busy, "UNKILLABLE": .busy,
-        "MASTERDOWN": .masterDown, "CLUSTERDOWN": .masterDown, "DENIED": .refused,
+        "MASTERDOWN": .masterDown, "CLUSTERDOWN": .masterDown, "DENIED": .refused, "EMPTIED": .emptied,
     ]
 
     private static func code(of text: String) -> RedisError.Code {

@@ -20,19 +20,25 @@ public final class RedisStore: Sendable {
         /// With the last reason.
         case shut(RedisError)
     }
-    public typealias Verification = @Sendable (RedisConnection) async throws(RedisError) -> Void
+    /// When a connection is verified.
+    public enum Occasion: Sendable {
+        /// The store is shut, and opens with this connection if it passes. Nobody else writes meanwhile.
+        case opening
+        /// The store is open: a further connection, or one that is looked at again.
+        case open
+    }
+    public typealias Verification = @Sendable (RedisConnection, Occasion) async throws(RedisError) -> Void
 
     private let locator: any RedisLocator
     private let loops: [any EventLoop]
     private let slots: [ObjectIdentifier: Int]
     private let timeout: Duration
-    private let scripts: [RedisScript]
-    private let verify: Verification
+    private let maker: LineMaker
     private let observer: any RedisObserver
     private let log: Logger
     /// An open store's connections are verified again at least this often.
     private let interval: Duration
-    private let current: NIOLockedValueBox<StoreState<RedisConnection>>
+    private let current: NIOLockedValueBox<StoreState<RedisLine>>
     /// Wakes `run` when there may be something to do.
     private let wakes: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
@@ -46,25 +52,26 @@ public final class RedisStore: Sendable {
     ///   - endpoint: where the server is, or who knows that.
     ///   - timeout: of connecting, and of each `send`.
     ///   - scripts: loaded on every new connection, before it is verified.
+    ///   - cover: a `WAIT` behind what is sent as covered. Nil: nothing is.
     ///   - verify: what a connection must pass before its first use, and every 10 s. Any error it throws keeps the
     ///     store shut, `.outOfMemory` too: a verification that must not shut a full store takes that as passed.
     public convenience init(
         endpoint: any RedisLocator, group: any EventLoopGroup, timeout: Duration, scripts: [RedisScript],
-        verify: @escaping Verification, observer: any RedisObserver, log: Logger
+        cover: RedisCommand? = nil, verify: @escaping Verification, observer: any RedisObserver, log: Logger
     ) {
         self.init(
-            endpoint: endpoint, group: group, timeout: timeout, scripts: scripts, verify: verify, observer: observer,
-            log: log, interval: .seconds(10))
+            endpoint: endpoint, group: group, timeout: timeout, scripts: scripts, cover: cover, verify: verify,
+            observer: observer, log: log, interval: .seconds(10))
     }
 
     init(
         endpoint: any RedisLocator, group: any EventLoopGroup, timeout: Duration, scripts: [RedisScript],
-        verify: @escaping Verification, observer: any RedisObserver, log: Logger, interval: Duration
+        cover: RedisCommand? = nil, verify: @escaping Verification, observer: any RedisObserver, log: Logger,
+        interval: Duration
     ) {
         locator = endpoint
         self.timeout = timeout
-        self.scripts = scripts
-        self.verify = verify
+        maker = LineMaker(timeout: timeout, scripts: scripts, cover: cover, verify: verify)
         self.observer = observer
         self.log = log
         self.interval = interval
@@ -93,17 +100,49 @@ public final class RedisStore: Sendable {
         _ commands: [RedisCommand], on eventLoop: (any EventLoop)? = nil, timeout: Duration? = nil
     ) async throws(RedisError) -> [RedisValue] {
         let deadline = NIODeadline.now() + TimeAmount(timeout ?? self.timeout)
+        return try await exchange(on: eventLoop) { line throws(RedisError) in
+            try await line.plain.send(healing: commands, deadline: deadline)
+        }.values
+    }
+
+    /// What came back, and from which opening of the store.
+    public struct Exchange: Sendable {
+        public let values: [RedisValue]
+        public let opening: Int
+    }
+
+    /// As `send`, over connections that nothing else uses, with the reply to the cover behind those to the commands. One
+    /// `WAIT` covers what came from several callers while the last one was waited for. Without a cover, as `send`.
+    /// - Throws: as `send`; it ends within twice the store's time-out.
+    public func sendCovered(
+        _ commands: [RedisCommand], on eventLoop: (any EventLoop)?
+    ) async throws(RedisError) -> Exchange {
+        try await exchange(on: eventLoop) { [timeout] line throws(RedisError) in
+            if let covered = line.covered { return try await covered.send(commands) }
+            return try await line.plain.send(healing: commands, deadline: .now() + TimeAmount(timeout))
+        }
+    }
+
+    /// Whether the store is open, and has been since that opening: what was written is where it was written.
+    public func isOpen(since opening: Int) -> Bool {
+        current.withLockedValue { state in
+            if case .open = state.phase { state.generation == opening } else { false }
+        }
+    }
+
+    private func exchange(
+        on eventLoop: (any EventLoop)?, _ send: (RedisLine) async throws(RedisError) -> [RedisValue]
+    ) async throws(RedisError) -> Exchange {
         let slot = eventLoop.flatMap { slots[ObjectIdentifier($0)] }
         switch current.withLockedValue({ $0.pick(slot) }) {
         case .refuse(let error):
             observer.storeFailed(error.code)
             throw error
-        case .use(let connection, let generation):
+        case .use(let line, let generation):
             do throws(RedisError) {
-                var replies = try await connection.send(commands, deadline: deadline)
-                try await ScriptRepeat(of: commands, replies)?.run(on: connection, until: deadline, into: &replies)
+                let replies = try await send(line)
                 for case .error(let error) in replies { note(RedisError(error), generation) }
-                return replies
+                return Exchange(values: replies, opening: generation)
             } catch {
                 note(error, generation)
                 throw error
@@ -130,7 +169,7 @@ public final class RedisStore: Sendable {
 
     private func shut(_ reason: RedisError, generation: Int) {
         guard let dropped = current.withLockedValue({ $0.failed(reason, generation: generation) }) else { return }
-        for connection in dropped { connection.close() }
+        for line in dropped { line.close() }
         observer.storeShut(reason)
         log.warning("store shut", metadata: ["reason": "\(reason)", "endpoint": "\(place)"])
         wake.yield()
@@ -153,7 +192,7 @@ public final class RedisStore: Sendable {
             await supervise()
             tasks.cancelAll()
         }
-        for connection in current.withLockedValue({ $0.stop() }) { connection.close() }
+        for line in current.withLockedValue({ $0.stop() }) { line.close() }
     }
 
     private func supervise() async {
@@ -199,13 +238,11 @@ public final class RedisStore: Sendable {
         do throws(RedisError) {
             let endpoint = try await locator.locate(on: loops[0])
             located.withLockedValue { $0 = endpoint }
-            let connection = try await verifiedConnection(to: endpoint, on: loops[0])
-            guard let generation = current.withLockedValue({ $0.opened(connection, slot: 0) }) else {
-                return connection.close()
-            }
+            let line = try await maker.line(to: endpoint, on: loops[0], .opening)
+            guard let generation = current.withLockedValue({ $0.opened(line, slot: 0) }) else { return line.close() }
             observer.storeOpened()
             log.notice("store open", metadata: ["endpoint": "\(endpoint)"])
-            connection.onClose { [weak self] in self?.shut($0, generation: generation) }
+            line.onClose { [weak self] in self?.shut($0, generation: generation) }
             await fill(generation, endpoint)
         } catch {
             observer.storeFailed(error.code)
@@ -220,12 +257,10 @@ public final class RedisStore: Sendable {
             for slot in loops.indices.dropFirst() {
                 tasks.addTask {
                     do throws(RedisError) {
-                        let connection = try await self.verifiedConnection(to: endpoint, on: self.loops[slot])
-                        let wanted = self.current.withLockedValue {
-                            $0.add(connection, slot: slot, generation: generation)
-                        }
-                        guard wanted else { return connection.close() }
-                        connection.onClose { [weak self] in self?.shut($0, generation: generation) }
+                        let line = try await self.maker.line(to: endpoint, on: self.loops[slot], .open)
+                        let wanted = self.current.withLockedValue { $0.add(line, slot: slot, generation: generation) }
+                        guard wanted else { return line.close() }
+                        line.onClose { [weak self] in self?.shut($0, generation: generation) }
                     } catch {
                         self.observer.storeFailed(error.code)
                         self.shut(error, generation: generation)
@@ -236,34 +271,16 @@ public final class RedisStore: Sendable {
     }
 
     private func verifyAgain() async {
-        let (connections, generation) = current.withLockedValue { ($0.connections, $0.generation) }
+        let (lines, generation) = current.withLockedValue { ($0.connections, $0.generation) }
         await withTaskGroup(of: Void.self) { tasks in
-            for connection in connections {
+            for connection in lines.flatMap(\.connections) {
                 tasks.addTask {
-                    do throws(RedisError) { try await self.prepare(connection) } catch {
+                    do throws(RedisError) { try await self.maker.prepare(connection, .open) } catch {
                         self.observer.storeFailed(error.code)
                         self.shut(error, generation: generation)
                     }
                 }
             }
         }
-    }
-
-    private func verifiedConnection(
-        to endpoint: RedisEndpoint, on loop: any EventLoop
-    ) async throws(RedisError) -> RedisConnection {
-        let connection = try await RedisConnection.connect(to: endpoint, on: loop, timeout: timeout)
-        do throws(RedisError) {
-            try await prepare(connection)
-        } catch {
-            connection.close()
-            throw error
-        }
-        return connection
-    }
-
-    private func prepare(_ connection: RedisConnection) async throws(RedisError) {
-        for reply in try await connection.send(scripts.map(RedisCommand.load)) { _ = try reply.get() }
-        try await verify(connection)
     }
 }

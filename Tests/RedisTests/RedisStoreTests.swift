@@ -13,7 +13,7 @@ import Testing
     private func withStore(
         _ endpoint: RedisEndpoint, timeout: Duration = .seconds(20), scripts: [RedisScript] = [],
         interval: Duration = .seconds(10), group: any EventLoopGroup = loops.next(), witness: Witness = Witness(),
-        verify: @escaping RedisStore.Verification = { (_: RedisConnection) async throws(RedisError) in },
+        verify: @escaping RedisStore.Verification = { _, _ async throws(RedisError) in },
         _ body: (RedisStore) async throws -> Void
     ) async throws {
         let store = RedisStore(
@@ -56,7 +56,7 @@ import Testing
         let verified = NIOLockedValueBox(Set<ObjectIdentifier>())
         try await withStore(
             server.endpoint, group: group,
-            verify: { connection in verified.withLockedValue { _ = $0.insert(ObjectIdentifier(connection.eventLoop)) } }
+            verify: { connection, _ in verified.withLockedValue { _ = $0.insert(ObjectIdentifier(connection.eventLoop)) } }
         ) { store in
             try await opened(store)
             try await eventually("three connections") {
@@ -112,7 +112,7 @@ import Testing
     @Test func anErrorReplyThatPutsTheServerInDoubtShutsTheStoreUntilVerifiedAgain() async throws {
         let server = try await TestServer()
         let admin = try await server.connect()
-        let verify: RedisStore.Verification = { (connection: RedisConnection) async throws(RedisError) in
+        let verify: RedisStore.Verification = { connection, _ async throws(RedisError) in
             let role = try await connection.send(RedisCommand("ROLE")).list?.first?.string
             guard role == "master" else { throw RedisError(.rejected, "not a master") }
         }
@@ -148,7 +148,7 @@ import Testing
         let server = try await TestServer()
         let isFine = NIOLockedValueBox(false)
         let probes = NIOLockedValueBox(0)
-        let verify: RedisStore.Verification = { (_: RedisConnection) async throws(RedisError) in
+        let verify: RedisStore.Verification = { _, _ async throws(RedisError) in
             probes.withLockedValue { $0 += 1 }
             guard isFine.withLockedValue({ $0 }) else { throw RedisError(.rejected, "not yet") }
         }
@@ -164,7 +164,7 @@ import Testing
     @Test func anOpenStoreIsVerifiedAgain() async throws {
         let server = try await TestServer()
         let isFine = NIOLockedValueBox(true)
-        let verify: RedisStore.Verification = { (_: RedisConnection) async throws(RedisError) in
+        let verify: RedisStore.Verification = { _, _ async throws(RedisError) in
             guard isFine.withLockedValue({ $0 }) else { throw RedisError(.rejected, "changed") }
         }
         try await withStore(server.endpoint, interval: .milliseconds(40), verify: verify) { store in

@@ -22,7 +22,7 @@ struct QueuesCommand: AsyncParsableCommand {
             throw CommandFailure("\(name) is a configured sink: its queue is in use", code: CommandFailure.usage)
         }
         let log = Logger(label: "portcullis") { _ in SwiftLogNoOpLogHandler() }
-        let gate = Gate(configuration, log: log)
+        let gate = Gate(configuration, log: log, witness: StoreWitness(metrics: HostMetrics(), log: log))
         let scripts = DeliveryScripts(configuration)
         try await StoreSession.with(
             configuration, gate: gate, scripts: gate.scripts + scripts.all,

@@ -1,5 +1,7 @@
 import Logging
+import NIOConcurrencyHelpers
 import NIOCore
+import Policies
 import Redis
 import SignalKit
 
@@ -10,28 +12,37 @@ final class Gate: Sendable {
     /// Calls of one write: a request of any size is many of these, each with the store's time-out of its own.
     static let callsPerWrite = 8
 
-    private let policies: [any GatePolicy]
-    private let clockKey: String
-    private let script: RedisScript
-    private let rejects: RedisScript
-    private let deadLetters: Int
-    private let log: Logger
+    private let commands: GateCommands
+    private let reader: GateReader
+    private let barrier: ReplicaBarrier?
+    private let memory = StoreMemory()
+    private let replay: ReplayMemory
+    private let relieving = NIOLockedValueBox(false)
+    private let witness: any GateWitness
     let verification: StoreVerification
 
-    /// - Parameter lost: the store has lost what it knew; said once for each time.
-    init(_ configuration: HostConfiguration, log: Logger, lost: @escaping @Sendable (String) -> Void = { _ in }) {
+    /// - Parameter host: this process's name among those that share the store; empty for one that answers nobody.
+    init(_ configuration: HostConfiguration, host: String = "", log: Logger, witness: any GateWitness) {
         let composer = ScriptComposer(configuration)
-        policies = configuration.gatePolicies
-        clockKey = StoreKeys.clock(configuration.state.prefix)
-        script = composer.gate(policies)
-        rejects = composer.script("reject", PackageResources.reject_lua)
-        deadLetters = composer.deadLetters
-        self.log = log
-        verification = StoreVerification(configuration, composer, gate: script, memory: StoreMemory(lost))
+        commands = GateCommands(configuration, composer)
+        self.witness = witness
+        barrier = ReplicaBarrier(configuration.durability, within: configuration.state.timeout)
+        replay = ReplayMemory(capacity: configuration.persist?.replay ?? 0, replicated: barrier != nil)
+        reader = GateReader(
+            policies: configuration.gatePolicies, deadLetters: composer.deadLetters, memory: memory,
+            keeps: replay.capacity > 0, log: log)
+        verification = StoreVerification(
+            configuration,
+            // allow-oom: a store that is full must still be told from one that must not be used.
+            canary: composer.script("verify", PackageResources.verify_lua, flags: "allow-oom"), gate: commands.gate,
+            memory: memory,
+            recovery: StoreRecovery(host: host, commands: commands, memory: replay, barrier: barrier, witness: witness))
     }
 
     /// Those that a connection must know before its first call.
-    var scripts: [RedisScript] { [script, rejects, verification.canary] }
+    var scripts: [RedisScript] { commands.all + [verification.canary] }
+    /// What follows a write that replicas must vouch for.
+    var cover: RedisCommand? { barrier?.command }
 
     /// - Parameter deadline: what was not sent by then is unavailable.
     ///
@@ -46,30 +57,103 @@ final class Gate: Sendable {
         while let batch = calls.next() {
             // Nobody waits for the rest any more; what was decided stays.
             if let deadline, ContinuousClock.now >= deadline {
-                let late = unavailable(1, "the request's deadline has passed")
-                for chunk in batch.signals { answer.outcomes += chunk.map { _ in late } }
-                if !batch.letters.isEmpty { refuseLetters(&answer, "the request's deadline has passed") }
+                refuse(batch, policy: 1, "the request's deadline has passed", &answer)
                 continue
             }
-            var commands = batch.signals.map(command) + batch.letters.map(command)
-            if let barrier = verification.barrier { commands.append(barrier.command) }
-            let replies: [RedisValue]
-            do throws(RedisError) {
-                replies = try await store.send(commands, on: eventLoop)
-                try checkReplicas(replies, store)
-            } catch {
-                for chunk in batch.signals { answer.outcomes += chunk.map { _ in unreachable } }
-                if !batch.letters.isEmpty { refuseLetters(&answer) }
+            let room = ReplayMemory.room(batch.signals.joined(), batch.letters.joined())
+            guard await reserve(room, in: store) else {
+                witness.replayRefused(batch.signals.reduce(0) { $0 + $1.count })
+                refuse(batch, policy: reader.policies.count, "not every replica has what was answered before", &answer)
                 continue
             }
-            for (chunk, reply) in zip(batch.signals, replies) {
-                answer.outcomes += read(reply, count: chunk.count, store)
-            }
-            for (chunk, reply) in zip(batch.letters, replies.dropFirst(batch.signals.count)) {
-                readLetters(reply, chunk, store, &answer)
-            }
+            await decide(batch, room, in: store, on: eventLoop, &answer)
         }
         return answer
+    }
+
+    private func decide(
+        _ batch: Batch, _ room: Int, in store: RedisStore, on eventLoop: (any EventLoop)?, _ answer: inout GateAnswer
+    ) async {
+        let exchange: RedisStore.Exchange
+        do throws(RedisError) {
+            let born = memory.born
+            exchange = try await store.sendCovered(
+                batch.signals.map { commands.gate($0, born: born) }
+                    + batch.letters.map { commands.rejects($0, answered: false) }, on: eventLoop)
+        } catch {
+            replay.release(room)
+            return refuse(batch, policy: 1, "", &answer)
+        }
+        var own = GateAnswer()
+        var kept: [ReplayMemory.Signal] = []
+        for (chunk, reply) in zip(batch.signals, exchange.values) {
+            own.outcomes += reader.read(reply, chunk, store, &kept)
+        }
+        var stored: [GateDeadLetter] = []
+        for (chunk, reply) in zip(batch.letters, exchange.values.dropFirst(batch.signals.count)) {
+            if reader.readLetters(reply, chunk, store, &own) { stored += chunk }
+        }
+        // First kept, then looked whether the store is still the one that was written to: one that is opened after
+        // this gets it again, and one that was opened before it is found out.
+        replay.keep(kept, stored, of: room)
+        if replay.isPressed { relieve(in: store) }
+        do throws(RedisError) {
+            if let barrier, let last = exchange.values.last { try barrier.check(last) }
+        } catch {
+            // It may be written, and may be lost: nobody vouches for it, and for nothing after it.
+            store.shut(because: error)
+        }
+        guard store.isOpen(since: exchange.opening) else { return refuse(batch, policy: 1, "", &answer) }
+        answer.outcomes += own.outcomes
+        if !own.deadLettersStored {
+            answer.deadLettersStored = false
+            if answer.deadLetterDetail.isEmpty { answer.deadLetterDetail = own.deadLetterDetail }
+        }
+    }
+
+    // MARK: What was answered
+
+    private func reserve(_ room: Int, in store: RedisStore) async -> Bool {
+        if replay.reserve(room) { return true }
+        await askReplicas(in: store)
+        return replay.reserve(room)
+    }
+
+    /// Makes room before there is none.
+    private func relieve(in store: RedisStore) {
+        let begin = relieving.withLockedValue { busy in
+            defer { busy = true }
+            return !busy
+        }
+        guard begin else { return }
+        Task {
+            await askReplicas(in: store)
+            relieving.withLockedValue { $0 = false }
+        }
+    }
+
+    /// Until the replicas have what was written when it began, for a few rounds.
+    private func askReplicas(in store: RedisStore) async {
+        for round in 0..<5 {
+            let ticket = replay.ticket
+            guard let reply = try? await store.send(RedisCommand("INFO", "replication")),
+                let info = try? StoreInfo(reply), let written = info.written
+            else { return }
+            replay.note(ticket, written: written, replicas: info.replicas)
+            if !replay.isPressed { return }
+            if (try? await Task.sleep(for: .milliseconds(1 << round))) == nil { return }
+        }
+    }
+
+    private struct Batch {
+        var signals: [ArraySlice<GateSignal>] = []
+        var letters: [ArraySlice<GateDeadLetter>] = []
+    }
+
+    private func refuse(_ batch: Batch, policy: Int, _ why: String, _ answer: inout GateAnswer) {
+        let refusal = reader.unavailable(policy, why)
+        for chunk in batch.signals { answer.outcomes += chunk.map { _ in refusal } }
+        if !batch.letters.isEmpty { reader.refuseLetters(&answer, why) }
     }
 
     /// What is still to be sent, cut into writes.
@@ -77,9 +161,9 @@ final class Gate: Sendable {
         var signals: ArraySlice<GateSignal>
         var letters: ArraySlice<GateDeadLetter>
 
-        mutating func next() -> (signals: [ArraySlice<GateSignal>], letters: [ArraySlice<GateDeadLetter>])? {
+        mutating func next() -> Batch? {
             guard !signals.isEmpty || !letters.isEmpty else { return nil }
-            var write: (signals: [ArraySlice<GateSignal>], letters: [ArraySlice<GateDeadLetter>]) = ([], [])
+            var write = Batch()
             var room = Gate.callsPerWrite
             while room > 0, !signals.isEmpty {
                 write.signals.append(signals.prefix(Gate.signalsPerCall))
@@ -92,134 +176,6 @@ final class Gate: Sendable {
                 room -= 1
             }
             return write
-        }
-    }
-
-    private func command(_ signals: ArraySlice<GateSignal>) -> RedisCommand {
-        var command = RedisCommand.evalsha(script, keys: [clockKey])
-        for item in signals {
-            command.add(item.fingerprint.bytes)
-            command.add(item.signal.status == .firing ? "f" : "r")
-            command.add(item.signal.startsAt?.milliseconds ?? 0)
-            command.add(item.signal.endsAt?.milliseconds ?? 0)
-            command.add(item.document)
-            for policy in policies {
-                for argument in policy.arguments(for: item.signal) {
-                    switch argument {
-                    case .text(let text): command.add(text)
-                    case .bytes(let bytes): command.add(bytes)
-                    case .integer(let number): command.add(number)
-                    }
-                }
-            }
-        }
-        return command
-    }
-
-    private func command(_ letters: ArraySlice<GateDeadLetter>) -> RedisCommand {
-        var command = RedisCommand.evalsha(rejects, keys: [clockKey])
-        for letter in letters {
-            command.add("adapter/\(letter.origin)")
-            command.add(Int64(letter.index))
-            command.add(letter.reason)
-            command.add(letter.item)
-        }
-        return command
-    }
-
-    private func checkReplicas(_ replies: [RedisValue], _ store: RedisStore) throws(RedisError) {
-        guard let barrier = verification.barrier, let last = replies.last else { return }
-        do throws(RedisError) {
-            try barrier.check(last)
-        } catch {
-            // It may be written, and may be lost: nobody vouches for it, and for nothing after it.
-            store.shut(because: error)
-            throw error
-        }
-    }
-
-    // MARK: Answers
-
-    private func unavailable(_ step: Int, _ why: String = "") -> GateOutcome {
-        let policy = type(of: policies[min(max(step, 1), policies.count) - 1])
-        return GateOutcome(
-            verdict: .unavailable, episode: nil, count: nil, policy: policy.id,
-            detail: "\(policy.step.service) service unavailable" + (why.isEmpty ? "" : ": \(why)"))
-    }
-
-    /// The store as a whole can't be asked: the first policy is named.
-    private var unreachable: GateOutcome { unavailable(1) }
-
-    private func read(_ reply: RedisValue, count: Int, _ store: RedisStore) -> [GateOutcome] {
-        let nobody = [GateOutcome](repeating: unreachable, count: count)
-        if let error = reply.serverError {
-            log.warning("the gate failed", metadata: ["code": "\(error.code.rawValue)", "reason": "\(error.message)"])
-            return nobody
-        }
-        guard let words = reply.list, words.count == count * 5 else {
-            store.shut(because: RedisError(.garbage, "the gate's reply is not five words for each signal"))
-            return nobody
-        }
-        var outcomes: [GateOutcome] = []
-        outcomes.reserveCapacity(count)
-        var logged = false
-        for at in stride(from: 0, to: words.count, by: 5) {
-            guard let word = words[at].string, let step = words[at + 1].int, let episode = words[at + 2].int,
-                let count = words[at + 3].int, let detail = words[at + 4].bytesValue,
-                (0...policies.count).contains(Int(step))
-            else {
-                store.shut(because: RedisError(.garbage, "the gate's reply holds something else than its words"))
-                return nobody
-            }
-            switch word {
-            case "full": outcomes.append(unavailable(Int(step), String(decoding: detail, as: UTF8.self)))
-            case "unavailable":
-                outcomes.append(unavailable(Int(step)))
-                let error = RedisError(RedisServerError(text: String(decoding: detail, as: UTF8.self)))
-                if error.shutsStore { store.shut(because: error) }
-                if !logged {
-                    log.warning(
-                        "a step of the gate failed", metadata: ["step": "\(step)", "reason": "\(error.message)"])
-                    logged = true
-                }
-            default:
-                guard let verdict = Verdict(rawValue: word), verdict != .unavailable else {
-                    store.shut(because: RedisError(.garbage, "the gate's reply holds an unknown verdict"))
-                    return nobody
-                }
-                outcomes.append(
-                    GateOutcome(
-                        verdict: verdict, episode: episode > 0 ? episode : nil, count: count > 0 ? count : nil,
-                        policy: step > 0 ? type(of: policies[Int(step) - 1]).id : nil, detail: ""))
-            }
-        }
-        return outcomes
-    }
-
-    private func refuseLetters(_ answer: inout GateAnswer, _ why: String = "") {
-        answer.deadLettersStored = false
-        if answer.deadLetterDetail.isEmpty {
-            answer.deadLetterDetail = "dead letter service unavailable" + (why.isEmpty ? "" : ": \(why)")
-        }
-    }
-
-    private func readLetters(
-        _ reply: RedisValue, _ letters: ArraySlice<GateDeadLetter>, _ store: RedisStore, _ answer: inout GateAnswer
-    ) {
-        if let error = reply.serverError {
-            log.warning(
-                "dead letters not stored", metadata: ["code": "\(error.code.rawValue)", "reason": "\(error.message)"])
-            return refuseLetters(&answer)
-        }
-        guard let stored = reply.list, stored.count == letters.count,
-            stored.allSatisfy({ $0 == .integer(0) || $0 == .integer(1) })
-        else {
-            store.shut(because: RedisError(.garbage, "the reply about dead letters is not a number for each"))
-            return refuseLetters(&answer)
-        }
-        if let place = stored.firstIndex(of: .integer(0)) {
-            let origin = letters[letters.startIndex + place].origin
-            refuseLetters(&answer, "\(deadLetters) dead letters of adapter/\(origin): replay or drop some")
         }
     }
 }

@@ -18,9 +18,8 @@ struct ScriptComposer: Sendable {
         queues = configuration.sinks.map {
             Queue(name: $0.name, whenFull: $0.whenFull, history: type(of: $0.plugin).needsHistory)
         }
-        let persist = configuration.gatePolicies.lazy.compactMap { $0 as? Persist }.first
-        backlog = persist?.backlog ?? 100_000
-        deadLetters = persist?.deadLetters ?? 10_000
+        backlog = configuration.persist?.backlog ?? 100_000
+        deadLetters = configuration.persist?.deadLetters ?? 10_000
     }
 
     /// - Parameters:
@@ -49,19 +48,39 @@ struct ScriptComposer: Sendable {
 
     /// The gate: one step per policy, in order, and the driver.
     func gate(_ policies: [any GatePolicy]) -> RedisScript {
+        steps("gate", policies, PackageResources.driver_lua)
+    }
+
+    /// What the gate answered, written again: of a full store too, since it was answered.
+    func restore(_ policies: [any GatePolicy]) -> RedisScript {
+        steps("restore", policies, PackageResources.restore_lua, flags: "allow-oom")
+    }
+
+    /// Words of the restoring script in front of the steps' arguments: fingerprint, record, document.
+    static let restored = 3
+
+    private func steps(_ name: String, _ policies: [any GatePolicy], _ body: [UInt8], flags: String = "") -> RedisScript
+    {
         let steps = policies.map { policy in
             let settings = policy.settings.map { "[\(Self.literal($0.name))] = \(Self.literal($0.value))" }
             return """
-                {name = \(Self.literal(type(of: policy).id.description)), arguments = \(type(of: policy).argumentCount), \
-                run = (function()
+                step(\(Self.literal(type(of: policy).id.description)), \(type(of: policy).argumentCount), (function()
                 \(type(of: policy).step.source)
-                end)()({\(settings.joined(separator: ", "))}, kit)}
+                end)()({\(settings.joined(separator: ", "))}, kit))
                 """
         }
-        let stride = 5 + policies.reduce(0) { $0 + type(of: $1).argumentCount }
-        let driver = String(decoding: PackageResources.driver_lua, as: UTF8.self)
+        let text = """
+            local steps = {}
+            local function step(name, arguments, run, restore)
+              steps[#steps + 1] = {name = name, arguments = arguments, run = run, restore = restore}
+            end
+            \(steps.joined(separator: "\n"))
+            \(String(decoding: body, as: UTF8.self))
+            """
+        let arguments = policies.reduce(0) { $0 + type(of: $1).argumentCount }
         return script(
-            "gate", "local steps = {\(steps.joined(separator: ",\n"))}\n\(driver)", constants: ", stride = \(stride)")
+            name, text, flags: flags,
+            constants: ", stride = \(5 + arguments), restore = \(Self.restored + arguments)")
     }
 
     private static func literal(_ value: GateSetting.Value) -> String {

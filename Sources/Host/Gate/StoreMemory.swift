@@ -1,41 +1,82 @@
 import NIOConcurrencyHelpers
 import Redis
 
-/// What this host has seen of its store, to find out when that has lost something: it was emptied, or it is an older copy of
-/// itself. Neither is fatal: senders repeat, and sinks that arbitrate remember.
+/// What this host knows of its store, to find out when it meets another one under the same name: a promoted replica, an
+/// older copy, an empty one.
 final class StoreMemory: Sendable {
-    private let seen = NIOLockedValueBox<(born: Int64, clock: Int64)?>(nil)
-    private let lost: @Sendable (String) -> Void
+    /// What a verification saw.
+    struct Sight: Sendable {
+        /// Names one server in one time of being a master: its run, and its replication's.
+        let server: String
+        /// Since when it knows what it knows; a reading.
+        let born: Int64
+        /// The last reading that it gave out; 0 before the first.
+        let clock: Int64
+        /// The server at which all hosts have made good what they had answered; empty before the first time.
+        let settled: String
+        /// Other hosts that are alive.
+        let peers: [String]
 
-    /// - Parameter lost: told once for each loss, in words.
-    init(_ lost: @escaping @Sendable (String) -> Void) { self.lost = lost }
-
-    /// - Parameter reply: of the canary: since when the store knows what it knows, and its clock.
-    /// - Throws: `.garbage`.
-    func note(_ reply: RedisValue) throws(RedisError) {
-        guard let words = reply.list, words.count == 2, let born = words[0].int, let clock = words[1].int else {
-            throw RedisError(.garbage, "the canary answered no birth and no clock")
+        /// - Throws: `.garbage`.
+        init(server: String, canary reply: RedisValue) throws(RedisError) {
+            guard let words = reply.list, words.count == 4, let born = words[0].int, let clock = words[1].int,
+                let settled = words[2].string, let peers = words[3].list
+            else { throw RedisError(.garbage, "the canary's answer is not of its shape") }
+            self.server = server
+            self.born = born
+            self.clock = clock
+            self.settled = settled
+            self.peers = peers.compactMap(\.string)
         }
-        let loss: String? = seen.withLockedValue { seen in
-            guard let before = seen else {
-                seen = (born, clock)
-                return nil
-            }
-            // Verifications of several connections may tell it out of order; a clock never goes back by itself.
-            if before.born != born {
-                seen = (born, clock)
-                return "the store was emptied: it knows nothing of before \(born)"
-            }
-            if clock < before.clock - Self.disorder {
-                seen = (born, clock)
-                return "the store is older than before: its clock was at \(before.clock) and is at \(clock)"
-            }
-            seen = (born, max(clock, before.clock))
-            return nil
-        }
-        if let loss { lost(loss) }
     }
 
-    /// ms by which answers of several connections may be out of order
-    private static let disorder: Int64 = 1_000
+    /// What is to be done about a sight.
+    enum Change: Sendable, Equatable {
+        case none
+        /// The first one of this process.
+        case first
+        /// Another server, which knows all that this host has seen.
+        case another
+        /// In words.
+        case lost(String)
+    }
+
+    private struct State {
+        var sight: Sight?
+        /// The highest reading that any answer held.
+        var highest: Int64 = 0
+    }
+    private let state = NIOLockedValueBox(State())
+
+    /// The highest reading seen so far. To be asked before a store is, which can't be behind it.
+    var highest: Int64 { state.withLockedValue { $0.highest } }
+    /// As it was seen last; 0 before that.
+    var born: Int64 { state.withLockedValue { $0.sight?.born ?? 0 } }
+    /// Whom it saw last.
+    var peers: [String] { state.withLockedValue { $0.sight?.peers ?? [] } }
+
+    func note(reading: Int64) {
+        state.withLockedValue { $0.highest = max($0.highest, reading) }
+    }
+
+    /// - Parameter highest: of before the store was asked.
+    func change(_ sight: Sight, since highest: Int64) -> Change {
+        guard let known = state.withLockedValue({ $0.sight }) else { return .first }
+        guard known.born == sight.born else {
+            return .lost("the store was emptied: it knows nothing of before \(sight.born)")
+        }
+        guard sight.clock >= highest else {
+            return .lost("the store is older than before: its clock was at \(highest) and is at \(sight.clock)")
+        }
+        return known.server == sight.server ? .none : .another
+    }
+
+    /// From now on this is the store.
+    /// - Parameter opens: nothing goes through it yet. What it has lost is over with.
+    func adopt(_ sight: Sight, opens: Bool) {
+        state.withLockedValue { state in
+            state.sight = sight
+            state.highest = opens ? sight.clock : max(state.highest, sight.clock)
+        }
+    }
 }

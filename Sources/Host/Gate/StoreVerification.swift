@@ -11,53 +11,96 @@ enum StoreKeys {
     static func queues(_ prefix: String) -> String { "{\(prefix)}:queues" }
 }
 
-/// What a connection must pass before its first gate call, and every 10 s: role, eviction, durability, permissions, clock.
+extension HostConfiguration {
+    var persist: Persist? { gatePolicies.lazy.compactMap { $0 as? Persist }.first }
+    var durability: Persist.Durability { persist?.durability ?? .fsync }
+}
+
+/// What a connection must pass before its first gate call, and every 10 s: role, version, eviction, durability, permissions,
+/// clock, and that the store still knows what this host has seen of it.
 struct StoreVerification: Sendable {
     let canary: RedisScript
     private let gate: RedisScript
     private let clockKey: String
     private let durability: Persist.Durability
     private let register: RedisCommand
-    let barrier: ReplicaBarrier?
     private let memory: StoreMemory
+    private let recovery: StoreRecovery
 
     init(
-        _ configuration: HostConfiguration, _ composer: ScriptComposer, gate: RedisScript, memory: StoreMemory
+        _ configuration: HostConfiguration, canary: RedisScript, gate: RedisScript, memory: StoreMemory,
+        recovery: StoreRecovery
     ) {
-        self.memory = memory
-        // allow-oom: a store that is full must still be told from one that must not be used.
-        canary = composer.script("verify", PackageResources.verify_lua, flags: "allow-oom")
+        self.canary = canary
         self.gate = gate
+        self.memory = memory
+        self.recovery = recovery
         clockKey = StoreKeys.clock(configuration.state.prefix)
         var register = RedisCommand("SADD", StoreKeys.queues(configuration.state.prefix))
         for sink in configuration.sinks { register.add(sink.name.description) }
         self.register = register
-        durability =
-            configuration.gatePolicies.lazy.compactMap { ($0 as? Persist)?.durability }.first ?? .fsync
-        barrier = ReplicaBarrier(durability, within: configuration.state.timeout)
+        durability = configuration.durability
     }
 
     /// - Throws: `.rejected` when the server must not be used, `.notDurable` when it is less durable than the
-    ///   configuration asks, and whatever the server answers.
-    func verify(_ connection: RedisConnection) async throws(RedisError) {
+    ///   configuration asks, `.emptied` when an open store is not what it was, and whatever the server answers.
+    func verify(_ connection: RedisConnection, _ occasion: RedisStore.Occasion) async throws(RedisError) {
+        do throws(RedisError) {
+            try await look(connection, occasion)
+        } catch {
+            if error.code == .notDurable { recovery.witness.durable(false) }
+            throw error
+        }
+        recovery.witness.durable(true)
+    }
+
+    private func look(_ connection: RedisConnection, _ occasion: RedisStore.Occasion) async throws(RedisError) {
+        let highest = memory.highest
+        let ticket = recovery.memory.ticket
+        let sign = RedisCommand.evalsha(
+            canary, keys: [clockKey], arguments: [recovery.host, String(StoreRecovery.lease.milliseconds)])
         var commands = [
-            RedisCommand("ROLE"), RedisCommand("INFO"), RedisCommand.evalsha(canary, keys: [clockKey]),
-            RedisCommand.evalsha(gate, keys: [clockKey]), register,
+            RedisCommand("ROLE"), RedisCommand("INFO"), sign, RedisCommand.evalsha(gate, keys: [clockKey]), register,
         ]
         if durability == .fsync {
             commands.append(RedisCommand("CONFIG", "GET", "appendfsync"))
             commands.append(RedisCommand("CONFIG", "GET", "no-appendfsync-on-rewrite"))
         }
-        if let barrier { commands.append(barrier.command) }
+        if let barrier = recovery.barrier { commands.append(barrier.command) }
         let replies = try await connection.send(commands)
         try checkRole(replies[0].get())
-        let info = try Info(replies[1].get())
+        let info = try StoreInfo(replies[1].get())
+        try checkServer(info)
         try checkEviction(info)
-        try memory.note(replies[2].get())
+        let sight = try StoreMemory.Sight(server: info.server(), canary: replies[2].get())
         try checkClock(replies[3])
         if let error = replies[4].serverError, error.code != .outOfMemory { throw RedisError(error) }
-        try barrier?.check(replies[replies.count - 1])
+        recovery.witness.replicas(info.replicas.count)
+        recovery.witness.replayMemory(bytes: recovery.memory.bytes)
+        try recovery.barrier?.check(replies[replies.count - 1])
         if durability == .fsync { try checkFsync(info, replies[5], replies[6]) }
+        try await note(sight, since: highest, connection, occasion)
+        if let written = info.written {
+            // Of before a replay when there was one, and then of no use.
+            recovery.memory.note(ticket, written: written, replicas: info.replicas)
+        }
+    }
+
+    private func note(
+        _ sight: StoreMemory.Sight, since highest: Int64, _ connection: RedisConnection, _ occasion: RedisStore.Occasion
+    ) async throws(RedisError) {
+        let change = memory.change(sight, since: highest)
+        switch (change, occasion) {
+        case (.none, .open), (.first, .open): break
+        case (.none, .opening) where recovery.host.isEmpty || sight.settled == sight.server: break
+        case (.another, .open): throw RedisError(.emptied, "another server answers for the store")
+        case (.lost(let what), .open): throw RedisError(.emptied, what)
+        case (_, .opening):
+            if case .lost(let what) = change { recovery.witness.lost(what) }
+            if change != .none, change != .first { recovery.witness.met(sight.server) }
+            try await recovery.run(on: connection, sight, peers: memory.peers)
+        }
+        memory.adopt(sight, opens: occasion == .opening)
     }
 
     private func checkRole(_ reply: RedisValue) throws(RedisError) {
@@ -65,7 +108,23 @@ struct StoreVerification: Sendable {
         guard role == "master" else { throw RedisError(.readOnly, "the server is a \(role), not a master") }
     }
 
-    private func checkEviction(_ info: Info) throws(RedisError) {
+    private func checkServer(_ info: StoreInfo) throws(RedisError) {
+        guard info["cluster_enabled"] != "1" else {
+            throw RedisError(
+                .rejected,
+                "the server is in cluster mode: Portcullis needs one Redis, or a master with replicas and Sentinels")
+        }
+        // Valkey names the Redis that it is compatible with.
+        guard let version = info["redis_version"], let major = Int(version.prefix { $0.isNumber }) else {
+            throw RedisError(.rejected, "INFO names no redis_version; the server must be Redis 7 or compatible")
+        }
+        guard major >= 7 else {
+            throw RedisError(
+                .rejected, "the server is Redis \(version): its scripts know no flags; Redis 7 or Valkey is needed")
+        }
+    }
+
+    private func checkEviction(_ info: StoreInfo) throws(RedisError) {
         guard let policy = info["maxmemory_policy"] else {
             throw RedisError(.rejected, "INFO names no maxmemory_policy; the server must be Redis 7 or compatible")
         }
@@ -84,7 +143,7 @@ struct StoreVerification: Sendable {
         }
     }
 
-    private func checkFsync(_ info: Info, _ policy: RedisValue, _ rewrite: RedisValue) throws(RedisError) {
+    private func checkFsync(_ info: StoreInfo, _ policy: RedisValue, _ rewrite: RedisValue) throws(RedisError) {
         func setting(_ reply: RedisValue) throws(RedisError) -> String {
             if let error = reply.serverError {
                 throw RedisError(
@@ -136,21 +195,4 @@ struct ReplicaBarrier: Sendable {
             throw RedisError(.notDurable, "\(count) of \(replicas) replicas have what was written")
         }
     }
-}
-
-/// `INFO`'s `name:value` lines.
-private struct Info {
-    private let values: [Substring: Substring]
-
-    init(_ reply: RedisValue) throws(RedisError) {
-        guard let text = reply.string else { throw RedisError(.garbage, "INFO answered no text") }
-        var found: [Substring: Substring] = [:]
-        for line in text.split(whereSeparator: \.isNewline) {
-            guard let colon = line.firstIndex(of: ":") else { continue }
-            found[line[..<colon]] = line[line.index(after: colon)...]
-        }
-        values = found
-    }
-
-    subscript(_ name: String) -> String? { values[name[...]].map(String.init) }
 }

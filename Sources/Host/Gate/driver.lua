@@ -1,13 +1,17 @@
--- The gate. ARGV: for each signal `stride` words: fingerprint, f or r, startsAt, endsAt (ms, 0 unknown), document, and
--- the arguments of every step in order. Answers five words for each: verdict, step, episode, count, detail.
--- Each signal is decided and written before the next is looked at, and the fault of one is its own.
+-- The gate. ARGV: since when the store knows what it knows; then for each signal `stride` words: fingerprint, f or r, startsAt,
+-- endsAt (ms, 0 unknown), document, and the arguments of every step in order. Answers the first reading that it took; then
+-- six words for each: verdict, step, episode, count, detail, and the record as it is by now, which is what has to be
+-- written again if this store should lose it. Without ARGV it takes a reading and answers that. Each signal is decided and written before the next is looked at, and the fault of one is its own.
 local stride = outbox.stride
-local count = math.floor(#ARGV / stride)
-if count * stride ~= #ARGV then return redis.error_reply('ERR portcullis: arguments do not fit the script') end
-local first = kit.take(math.max(count, 1))
-if count == 0 then return {first} end
+if #ARGV == 0 then return {kit.take(1)} end
+local count = (#ARGV - 1) / stride
+if count ~= math.floor(count) or count < 1 then
+  return redis.error_reply('ERR portcullis: arguments do not fit the script')
+end
+local first = kit.take_of(ARGV[1], count)
+if not first then return redis.error_reply('EMPTIED this is not the store that was verified') end
 
-local reply = {}
+local reply = {first}
 
 -- The verdicts that end a signal's way. True where the writes of the steps before belong to it, false where it is turned away.
 local ENDS = {accepted = true, aggregated = true, duplicate = true, resolved = true, filtered = false, ignored = false,
@@ -41,19 +45,20 @@ local function decide(signal, at)
 end
 
 for place = 1, count do
-  local at = (place - 1) * stride
+  local at = 1 + (place - 1) * stride
   local signal = {
     clock = first + place - 1, fingerprint = ARGV[at + 1], firing = ARGV[at + 2] == 'f',
     starts = kit.time(ARGV[at + 3]), ends = kit.time(ARGV[at + 4]), document = ARGV[at + 5], step = 0,
     verdict = 'accepted',
   }
   local ok, fault = pcall(decide, signal, at + 6)
-  local out = (place - 1) * 5
+  local out = 1 + (place - 1) * 6
   if ok then
     local record = signal.record
     reply[out + 1], reply[out + 2], reply[out + 5] = signal.verdict, signal.step, ''
     reply[out + 3] = record and record.episode or 0
     reply[out + 4] = record and record.count or 0
+    reply[out + 6] = record and record.packed or ''
   else
     local detail, step = kit.caught(fault)
     local number = signal.step
@@ -62,7 +67,7 @@ for place = 1, count do
     end
     -- `full` is for the sender to read; any other fault for the host.
     reply[out + 1], reply[out + 2], reply[out + 3] = step and 'full' or 'unavailable', number, 0
-    reply[out + 4], reply[out + 5] = 0, detail
+    reply[out + 4], reply[out + 5], reply[out + 6] = 0, detail, ''
   end
 end
 return reply

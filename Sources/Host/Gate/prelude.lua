@@ -25,26 +25,30 @@ kit.outbox = outbox
 
 -- Clock -----------------------------------------------------------------------------------------------------------
 
--- The last reading; 0 before the first.
-local function last_reading()
-  local text = redis.call('GET', KEYS[1])
-  if not text then return 0 end
-  local value = tonumber(text)
+-- The reading after `last`, which is false before the first: max(TIME in ms, last + 1).
+local function after(last)
+  local value = last and tonumber(last) or not last and 0
   if not value or value < 0 or value ~= math.floor(value) then kit.fault('the clock is unreadable') end
-  return value
-end
-
--- max(TIME in ms, clock + 1), without taking it.
-function kit.now()
   local time = redis.call('TIME')
-  return math.max(time[1] * 1000 + math.floor(time[2] / 1000), last_reading() + 1)
+  return math.max(time[1] * 1000 + math.floor(time[2] / 1000), value + 1)
 end
 
--- Takes `count` readings in one write and returns the first: no other call will ever see any of them.
-function kit.take(count)
-  local first = kit.now()
+local function taken(first, count)
   redis.call('SET', KEYS[1], string.format('%.0f', first + count - 1))
   return first
+end
+
+-- The next reading, without taking it.
+function kit.now() return after(redis.call('GET', KEYS[1])) end
+
+-- Takes `count` readings in one write and returns the first: no other call will ever see any of them. All are above `floor`.
+function kit.take(count, floor) return taken(math.max(kit.now(), (floor or 0) + 1), count) end
+
+-- As `take`, and nil when this is not the store that was born then.
+function kit.take_of(born, count)
+  local known = redis.call('MGET', KEYS[1], base .. 'born')
+  if not known[1] or known[2] ~= born then return nil end
+  return taken(after(known[1]), count)
 end
 
 -- Records ---------------------------------------------------------------------------------------------------------
@@ -74,8 +78,12 @@ function kit.unpack(packed)
     kit.fault('a record is unreadable')
   end
   if #packed > SIZE then r.storm = string.sub(packed, SIZE + 1) end
+  r.packed = packed
   return r
 end
+
+-- When it was last changed or sighted: of two states of one record the later is the newer.
+function kit.moment(r) return math.max(r.version, r.last) end
 
 function kit.pack(r)
   return struct.pack(FORMAT, 1, r.state, r.reason, r.bounded, math.min(r.count, 4294967295), r.episode, r.version,
@@ -90,7 +98,8 @@ end
 -- The index of the sweeper is scored lazily: it is only ever too early.
 function kit.write(fingerprint, r, earlier)
   if earlier then redis.call('ZADD', base .. 'due', 'LT', r.due, fingerprint) end
-  redis.call('SET', base .. 'r:' .. fingerprint, kit.pack(r))
+  r.packed = kit.pack(r)
+  redis.call('SET', base .. 'r:' .. fingerprint, r.packed)
 end
 
 -- What sinks are told of a fingerprint; nil when nothing. A record that joined a storm has an object only of the
@@ -107,13 +116,14 @@ end
 local function prefixed(text) return string.format('%08x', #text) .. text end
 
 -- Stores a dead letter, or counts one that is there; either way it has these fields. Answers whether it is stored (not when
--- its origin has no room), and whether it is a new one.
-function kit.letter(now, origin, item, reason, fields)
+-- its origin has no room), and whether it is a new one. One that is `answered` for has room, and is not counted again.
+function kit.letter(now, origin, item, reason, fields, answered)
   local id = redis.sha1hex(prefixed(origin) .. prefixed(item) .. prefixed(reason))
   local key, index = base .. 'l:' .. id, base .. 'dead:' .. origin
   local known = redis.call('EXISTS', key) == 1
+  if known and answered then return true, false end
   if not known then
-    if redis.call('ZCARD', index) >= outbox.letters then return false, false end
+    if not answered and redis.call('ZCARD', index) >= outbox.letters then return false, false end
     redis.call('HSET', key, 'origin', origin, 'item', item, 'reason', reason, 'first', now)
   end
   redis.call('HINCRBY', key, 'count', 1)
@@ -145,12 +155,12 @@ end
 local function full(detail) kit.fault(detail, 'persist') end
 
 -- Decides whether every sink can take `member` (a fingerprint or a storm), and returns the writes that queue it from
--- `due` on. Raises when a sink that refuses is full.
-function kit.queue(member, now, due)
+-- `due` on. Raises when a sink that refuses is full; for what is `answered` for there is always room.
+function kit.queue(member, now, due, answered)
   local open, shut = {}, {}
   for _, sink in ipairs(outbox.sinks) do
     local key = base .. 'q:' .. sink.name
-    if redis.call('ZCARD', key) < outbox.backlog or redis.call('ZSCORE', key, member) then
+    if answered or redis.call('ZCARD', key) < outbox.backlog or redis.call('ZSCORE', key, member) then
       open[#open + 1] = key
     elseif sink.full == 'refuse' then
       full('backlog of ' .. sink.name .. ' full')
@@ -229,13 +239,13 @@ function kit.settle(storm, now)
 end
 
 -- A member's episode ended: decides, and returns the writes; nil when its storm is gone, or counts another episode.
-function kit.leave(id, fingerprint, episode, now)
+function kit.leave(id, fingerprint, episode, now, answered)
   local storm = kit.storm(id)
   if not storm then return nil end
   local place = redis.call('HGET', base .. 'n:' .. id, fingerprint)
   local known = redis.call('ZSCORE', base .. 'm:' .. id, fingerprint)
   if not place or string.sub(place, 1, 1) ~= 'f' or tonumber(known) ~= episode then return nil end
-  local queue = kit.queue(id, now, math.max(now, storm.announced + storm.flush))
+  local queue = kit.queue(id, now, math.max(now, storm.announced + storm.flush), answered)
   return function()
     queue(nil, nil)
     redis.call('HSET', base .. 'n:' .. id, fingerprint, 'r' .. string.sub(place, 2))

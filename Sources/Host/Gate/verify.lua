@@ -1,8 +1,11 @@
 -- The canary: runs every command that any script runs, on keys of its own, and leaves nothing of them behind. A test holds
--- this list against the scripts.
+-- this list against the scripts. ARGV: the host's name ('' when it shares its store with nobody), and for how many ms it is
+-- taken to be alive. Answers since when the store knows what it knows; the last reading of its clock; which server
+-- it was when all hosts had made good what they had answered; and who else is alive.
 local function at(name) return kit.key('canary:', name) end
 local calls = {
-  {'TIME'}, {'SET', at('string'), '1', 'PX', 60000}, {'GET', at('string')}, {'EXISTS', at('string')},
+  {'TIME'}, {'SET', at('string'), '1', 'PX', 60000}, {'GET', at('string')}, {'MGET', at('string')},
+  {'EXISTS', at('string')},
   {'HSET', at('hash'), 'field', 1}, {'HGET', at('hash'), 'field'}, {'HMGET', at('hash'), 'field'},
   {'HGETALL', at('hash')}, {'HINCRBY', at('hash'), 'field', 1}, {'PEXPIRE', at('hash'), 60000},
   {'HDEL', at('hash'), 'field'},
@@ -22,6 +25,17 @@ for _, call in ipairs(calls) do
     return redis.error_reply((word and 'NOPERM ' or 'ERR ') .. 'the canary failed at ' .. call[1] .. ': ' .. reply.err)
   end
 end
--- Since when this store knows what it knows: written once, and gone with all the rest when the store is emptied.
+-- Written once, and gone with all the rest when the store is emptied.
 redis.call('SET', kit.key('born'), string.format('%.0f', kit.now()), 'NX')
-return {redis.call('GET', kit.key('born')), string.format('%.0f', kit.now())}
+local peers = {}
+if ARGV[1] ~= '' then
+  -- Not by the clock, which may run ahead of the time of day.
+  local hosts, time = kit.key('hosts'), redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', hosts, '-inf', now, 'LIMIT', 0, 100)) do
+    redis.call('ZREM', hosts, name)
+  end
+  redis.call('ZADD', hosts, now + tonumber(ARGV[2]), ARGV[1])
+  peers = redis.call('ZRANGEBYSCORE', hosts, now, '+inf', 'LIMIT', 0, 100)
+end
+return {redis.call('GET', kit.key('born')), redis.call('GET', KEYS[1]) or '0', redis.call('GET', kit.key('settled')) or '', peers}

@@ -17,8 +17,7 @@ final class GateRig: Sendable {
     let gate: Gate
     let store: RedisStore
     let delivery: DeliveryStore
-    /// What the gate has said of a store that lost something.
-    let losses = NIOLockedValueBox<[String]>([])
+    let witness = Recorder()
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let running: Task<Void, Never>
 
@@ -30,21 +29,22 @@ final class GateRig: Sendable {
         backlog: Int = 1_000,
         letters: Int = 10, storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = [],
         redis given: RedisServer? = nil, opens: Bool = true, plugin: any Sink = Nowhere(),
-        first: [any GatePolicy] = [], further: [any GatePolicy] = []
+        first: [any GatePolicy] = [], further: [any GatePolicy] = [], host: String = "", replay: String = "16MiB",
+        clock: Bool = true
     ) async throws {
         redis = if let given { given } else { try await RedisServer.durable() }
         let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let configuration = try Self.configuration(
             sinks: sinks, backlog: backlog, letters: letters, storm: storm, deduplicate: deduplicate,
-            plugin: plugin, first: first, further: further)
+            plugin: plugin, first: first, further: further, replay: replay)
         self.configuration = configuration
-        let gate = Gate(configuration, log: log) { [losses] loss in losses.withLockedValue { $0.append(loss) } }
+        let gate = Gate(configuration, host: host, log: log, witness: witness)
         let scripts = DeliveryScripts(configuration)
         self.gate = gate
         store = RedisStore(
             endpoint: RedisEndpoint(.unix(path: redis.socketPath)), group: group, timeout: .seconds(5),
             scripts: gate.scripts + scripts.all + SourceScripts(configuration).all,
-            verify: { c throws(RedisError) in try await gate.verification.verify(c) },
+            verify: { c, occasion throws(RedisError) in try await gate.verification.verify(c, occasion) },
             observer: Deaf(), log: log)
         delivery = DeliveryStore(store: store, scripts: scripts)
         running = Task { [store] in await store.run() }
@@ -54,7 +54,7 @@ final class GateRig: Sendable {
         } catch {
             throw TestFailure("\(error): \(store.state)")
         }
-        try await set(clock: Self.epoch)
+        if clock { try await set(clock: Self.epoch) }
     }
 
     deinit {
@@ -75,7 +75,7 @@ final class GateRig: Sendable {
     static func configuration(
         sinks: [(PluginID, HostConfiguration.WhenFull)] = [("file", .refuse)], backlog: Int = 1_000, letters: Int = 10,
         storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = [], plugin: any Sink = Nowhere(),
-        first before: [any GatePolicy] = [], further: [any GatePolicy] = []
+        first before: [any GatePolicy] = [], further: [any GatePolicy] = [], replay: String = "16MiB"
     ) throws -> HostConfiguration {
         let mark = ConfigMark(line: 1, column: 1)
         func reader(_ entries: [ConfigNode.Entry]) -> ConfigReader {
@@ -85,6 +85,7 @@ final class GateRig: Sendable {
         var second = reader(storm)
         var third = reader([
             entry("durability", "fsync"), entry("backlog", "\(backlog)"), entry("dead_letters", "\(letters)"),
+            entry("replay", replay),
         ])
         let deciding: [any GatePolicy] = [try Deduplicate(&first, .silent), try StormPolicy(&second, .silent)]
         let policies = before + deciding + further + [try Persist(&third, .silent)]
@@ -111,7 +112,7 @@ final class GateRig: Sendable {
 
     // MARK: Time, from the epoch, in ms
 
-    private func set(clock: Int64) async throws { try await redis.command("SET", "{test}:clock", String(clock - 1)) }
+    func set(clock: Int64) async throws { try await redis.command("SET", "{test}:clock", String(clock - 1)) }
 
     /// The next reading is at least `time` ms after the epoch.
     func at(_ time: Duration) async throws { try await set(clock: Self.epoch + time.milliseconds) }
@@ -160,6 +161,32 @@ final class GateRig: Sendable {
         let reply = try await redis.answer(words)
         return reply.integer ?? reply.string.flatMap { Int64($0) }
     }
+}
+
+/// Keeps what the gate says of its store.
+final class Recorder: GateWitness {
+    struct Replay: Equatable { let restored, count, faults: Int }
+    private let state = NIOLockedValueBox<
+        (losses: [String], met: Int, replays: [Replay], alone: [[String]], refused: Int)
+    >(
+        ([], 0, [], [], 0))
+
+    var losses: [String] { state.withLockedValue { $0.losses } }
+    var met: Int { state.withLockedValue { $0.met } }
+    var replays: [Replay] { state.withLockedValue { $0.replays } }
+    var alone: [[String]] { state.withLockedValue { $0.alone } }
+    var refused: Int { state.withLockedValue { $0.refused } }
+
+    func lost(_ what: String) { state.withLockedValue { $0.losses.append(what) } }
+    func met(_ server: String) { state.withLockedValue { $0.met += 1 } }
+    func replayed(_ restored: Int, of count: Int, faults: Int, first: String) {
+        state.withLockedValue { $0.replays.append(Replay(restored: restored, count: count, faults: faults)) }
+    }
+    func alone(without hosts: [String]) { state.withLockedValue { $0.alone.append(hosts) } }
+    func replicas(_ connected: Int) {}
+    func durable(_ met: Bool) {}
+    func replayMemory(bytes: Int) {}
+    func replayRefused(_ signals: Int) { state.withLockedValue { $0.refused += signals } }
 }
 
 private struct Deaf: RedisObserver {

@@ -52,27 +52,39 @@ import Testing
 
     @Test func aStoreThatWasEmptiedOrSetBackIsTold() async throws {
         let rig = try await GateRig()
-        #expect(rig.losses.withLockedValue { $0 } == [])
+        #expect(rig.witness.losses == [])
         let born = try await rig.redis.command("GET", "{test}:born").string
-        _ = try await rig.redis.command("SET", "{test}:clock", "4999999999999")
-        func verified() async throws {
+        try await rig.set(clock: 4_999_999_999_999)
+        func verified(_ occasion: RedisStore.Occasion) async throws -> RedisError? {
             let connection = try await RedisConnection.connect(
                 to: RedisEndpoint(.unix(path: rig.redis.socketPath)), on: MultiThreadedEventLoopGroup.singleton.next())
             defer { connection.close() }
-            try await rig.gate.verification.verify(connection)
+            do throws(RedisError) { try await rig.gate.verification.verify(connection, occasion) } catch {
+                return error
+            }
+            return nil
         }
-        try await verified()
-        #expect(rig.losses.withLockedValue { $0 } == [])
-        // An older copy of itself.
-        _ = try await rig.redis.command("SET", "{test}:clock", "4500000000000")
-        try await verified()
-        #expect(rig.losses.withLockedValue { $0.map { $0.prefix(28) } } == ["the store is older than befo"])
+        #expect(try await verified(.open) == nil)
+        #expect(rig.witness.losses == [])
+        // An older copy of itself. One that is open must be shut first, and opened again.
+        try await rig.set(clock: 4_500_000_000_000)
+        #expect(try await verified(.open)?.code == .emptied)
+        #expect(rig.witness.losses == [])
+        #expect(try await verified(.opening) == nil)
+        #expect(rig.witness.losses.map { $0.prefix(28) } == ["the store is older than befo"])
         _ = try await rig.redis.command("FLUSHALL")
-        try await verified()
-        try await verified()
-        #expect(rig.losses.withLockedValue { $0.count } == 2)
-        #expect(rig.losses.withLockedValue { $0.last?.hasPrefix("the store was emptied") } == true)
+        #expect(try await verified(.open)?.code == .emptied)
+        #expect(try await verified(.opening) == nil)
+        #expect(try await verified(.opening) == nil)
+        #expect(rig.witness.losses.count == 2)
+        #expect(rig.witness.losses.last?.hasPrefix("the store was emptied") == true)
         #expect(try await rig.redis.command("GET", "{test}:born").string != born)
+    }
+
+    @Test func aServerInClusterModeIsRefused() async throws {
+        let reason = try await refusal(RedisServer.durable(["--cluster-enabled", "yes"]))
+        #expect(reason.code == .rejected || reason.code == .masterDown, "\(reason)")
+        #expect(reason.message.contains("cluster"), "\(reason)")
     }
 
     @Test func aReplicaIsRefused() async throws {

@@ -1,0 +1,83 @@
+import Redis
+import SignalKit
+
+/// The gate's scripts, and calls of them.
+struct GateCommands: Sendable {
+    let policies: [any GatePolicy]
+    let clockKey: String
+    let gate, rejects, restore, settle: RedisScript
+
+    init(_ configuration: HostConfiguration, _ composer: ScriptComposer) {
+        policies = configuration.gatePolicies
+        clockKey = StoreKeys.clock(configuration.state.prefix)
+        gate = composer.gate(policies)
+        rejects = composer.script("reject", PackageResources.reject_lua)
+        restore = composer.restore(policies)
+        settle = composer.script("settle", PackageResources.settle_lua, flags: "allow-oom")
+    }
+
+    var all: [RedisScript] { [gate, rejects, restore, settle] }
+
+    /// - Parameter born: since when the store knows what it knows, as it was verified; the script refuses another one.
+    func gate(_ signals: ArraySlice<GateSignal>, born: Int64) -> RedisCommand {
+        var command = RedisCommand.evalsha(gate, keys: [clockKey])
+        command.add(born)
+        for item in signals {
+            command.add(item.fingerprint.bytes)
+            command.add(item.signal.status == .firing ? "f" : "r")
+            command.add(item.signal.startsAt?.milliseconds ?? 0)
+            command.add(item.signal.endsAt?.milliseconds ?? 0)
+            command.add(item.document)
+            for policy in policies {
+                for argument in policy.arguments(for: item.signal) { command.add(argument) }
+            }
+        }
+        return command
+    }
+
+    /// - Parameter answered: the letters were answered for already, and are written again if they are missing.
+    func rejects(_ letters: ArraySlice<GateDeadLetter>, answered: Bool) -> RedisCommand {
+        var command = RedisCommand.evalsha(rejects, keys: [clockKey])
+        command.add(answered ? 1 : 0)
+        for letter in letters {
+            command.add("adapter/\(letter.origin)")
+            command.add(Int64(letter.index))
+            command.add(letter.reason)
+            command.add(letter.item)
+        }
+        return command
+    }
+
+    func restore(_ signals: ArraySlice<ReplayMemory.Signal>) -> RedisCommand {
+        let count = policies.reduce(0) { $0 + type(of: $1).argumentCount }
+        var command = RedisCommand.evalsha(restore, keys: [clockKey])
+        for signal in signals {
+            command.add(signal.fingerprint.bytes)
+            command.add(signal.record)
+            command.add(signal.document)
+            if signal.arguments.isEmpty {
+                for _ in 0..<count { command.add("") }
+            } else {
+                for argument in signal.arguments { command.add(argument) }
+            }
+        }
+        return command
+    }
+
+    /// - Parameters:
+    ///   - server: at which `host` has made good what it answered.
+    ///   - waits: for the other hosts; else it goes on without them.
+    func settle(_ server: String, _ host: String, waits: Bool, peers: [String]) -> RedisCommand {
+        .evalsha(settle, keys: [clockKey], arguments: [server, host, waits ? "0" : "1"] + peers)
+    }
+}
+
+extension RedisCommand {
+    fileprivate mutating func add(_ argument: GateArgument) {
+        switch argument {
+        case .text(let text): add(text)
+        case .bytes(let bytes): add(bytes)
+        case .integer(let number): add(number)
+        }
+    }
+}

@@ -1,0 +1,208 @@
+import NIOConcurrencyHelpers
+import NIOCore
+import SignalKit
+
+/// What this host answered lately, so that it can be written again into a store that comes back without it: after a failover
+/// that left it behind, from an older file, or empty. docs/decisions/0011 says why and for how long.
+///
+/// One entry per fingerprint, its latest state; bounded in bytes. What every replica has, or what is older than `age`, makes
+/// room for what is new. When nothing can, the new is refused: answered and then lost would be worse.
+final class ReplayMemory: Sendable {
+    /// After so long everything that is ever going to be promoted has it, or is not going to be promoted.
+    static let age = Duration.seconds(30)
+    /// What an entry takes besides its bytes: keys, places in tables.
+    static let overhead = 200
+
+    /// A signal as it was answered.
+    struct Signal: Sendable {
+        let fingerprint: Fingerprint
+        /// The packed record, `kit.pack`.
+        var record: [UInt8]
+        var document: [UInt8]
+        /// Of every step, when the record is a storm's member; else empty.
+        var arguments: [GateArgument]
+        /// It changed nothing that sinks are told: what they were told is in the entry that is there.
+        var isRepeat = false
+
+        /// Of the record's last change or sighting: `kit.moment`.
+        var moment: Int64 { max(Self.reading(record, at: 14), Self.reading(record, at: 20)) }
+        /// Whether `record` has the length of one: alone, or with the storm that it is in.
+        static func isRecord(_ record: [UInt8]) -> Bool { record.count == 56 || record.count == 78 }
+        static func isMember(_ record: [UInt8]) -> Bool { record.count == 78 }
+
+        private static func reading(_ bytes: [UInt8], at place: Int) -> Int64 {
+            (0..<6).reduce(0) { $0 | Int64(bytes[place + $1]) << Int64(8 * $1) }
+        }
+
+        fileprivate var bytes: Int { record.count + document.count + arguments.count * 64 + ReplayMemory.overhead }
+    }
+
+    private enum Key: Hashable { case signal(Fingerprint), letter(Int) }
+    private enum Content { case signal(Signal), letter(GateDeadLetter) }
+    private struct Entry {
+        var content: Content
+        var bytes: Int
+        var number: Int
+        var since: ContinuousClock.Instant
+    }
+    private struct State {
+        var entries: [Key: Entry] = [:]
+        /// Each entry once, by the number that it had when it was put here: the oldest first.
+        var order = CircularBuffer<(key: Key, number: Int)>()
+        var bytes = 0
+        /// Of calls that are under way.
+        var reserved = 0
+        var number = 0
+        /// Every replica has what has a number up to this.
+        var safe = 0
+        /// Numbers, and what the server had written when they were given out.
+        var marks: [(number: Int, written: Int64)] = []
+        /// The most replicas that were seen since the store was opened.
+        var replicas = 0
+    }
+
+    let capacity: Int
+    /// Without replicas nothing is ever left behind by a failover, and all of it may make room.
+    private let replicated: Bool
+    private let state = NIOLockedValueBox(State())
+
+    /// - Parameters:
+    ///   - capacity: bytes; 0 keeps nothing.
+    ///   - replicated: replicas are waited for, so that one of them may be promoted.
+    init(capacity: Int, replicated: Bool) {
+        self.capacity = capacity
+        self.replicated = replicated
+    }
+
+    var bytes: Int { state.withLockedValue { $0.bytes } }
+    /// More than half of it is taken.
+    var isPressed: Bool { replicated && state.withLockedValue { ($0.bytes + $0.reserved) * 2 > capacity } }
+
+    /// The most that a call may have to leave here.
+    static func room(_ signals: some Sequence<GateSignal>, _ letters: some Sequence<GateDeadLetter>) -> Int {
+        signals.reduce(0) { $0 + $1.document.count + 78 + 16 * 64 + overhead }
+            + letters.reduce(0) { $0 + $1.item.count + $1.reason.utf8.count + overhead }
+    }
+
+    /// Before a call is sent. To be followed by `keep` or `release`.
+    /// - Returns: false when there is no room, and none can be made.
+    func reserve(_ room: Int, now: ContinuousClock.Instant = .now) -> Bool {
+        guard capacity > 0 else { return true }
+        return state.withLockedValue { state in
+            shrink(&state, to: capacity - state.reserved - room, now)
+            guard state.bytes + state.reserved + room <= capacity else { return false }
+            state.reserved += room
+            return true
+        }
+    }
+
+    /// The call left nothing, or nobody knows what.
+    func release(_ room: Int) {
+        guard capacity > 0 else { return }
+        state.withLockedValue { $0.reserved -= room }
+    }
+
+    /// What the store has answered for a call. It counts as answered from here on, whoever is told.
+    func keep(
+        _ signals: [Signal], _ letters: some Sequence<GateDeadLetter>, of room: Int, now: ContinuousClock.Instant = .now
+    ) {
+        guard capacity > 0 else { return }
+        state.withLockedValue { state in
+            state.reserved -= room
+            for given in signals {
+                var signal = given
+                let key = Key.signal(signal.fingerprint)
+                if case .signal(let known)? = state.entries[key]?.content {
+                    if known.moment >= signal.moment { continue }
+                    if signal.isRepeat { (signal.document, signal.arguments) = (known.document, known.arguments) }
+                }
+                put(key, .signal(signal), signal.bytes, &state, now)
+            }
+            for letter in letters {
+                let bytes = letter.item.count + letter.reason.utf8.count + Self.overhead
+                put(.letter(state.number), .letter(letter), bytes, &state, now)
+            }
+        }
+    }
+
+    private func put(_ key: Key, _ content: Content, _ bytes: Int, _ state: inout State, _ now: ContinuousClock.Instant)
+    {
+        state.number += 1
+        let entry = Entry(content: content, bytes: bytes, number: state.number, since: now)
+        // One that is there keeps its place: it is looked at again when that comes to the front.
+        if let known = state.entries.updateValue(entry, forKey: key) {
+            state.bytes -= known.bytes
+        } else {
+            state.order.append((key, state.number))
+        }
+        state.bytes += bytes
+    }
+
+    private func shrink(_ state: inout State, to bytes: Int, _ now: ContinuousClock.Instant) {
+        // Each at most once: one that was changed since goes to the back.
+        var left = state.order.count
+        while left > 0, let first = state.order.first {
+            left -= 1
+            guard let entry = state.entries[first.key] else {
+                state.order.removeFirst()
+                continue
+            }
+            let old = entry.since.duration(to: now) > Self.age
+            if old || (state.bytes > bytes && (!replicated || entry.number <= state.safe)) {
+                state.order.removeFirst()
+                state.entries[first.key] = nil
+                state.bytes -= entry.bytes
+            } else if entry.number != first.number {
+                state.order.removeFirst()
+                state.order.append((first.key, entry.number))
+            } else {
+                return
+            }
+        }
+    }
+
+    // MARK: Replicas
+
+    /// The number of the last entry: what was written up to now. To be asked before the server is.
+    var ticket: Int { state.withLockedValue { $0.number } }
+
+    /// - Parameters:
+    ///   - ticket: of before the server was asked.
+    ///   - written: bytes of its replication stream.
+    ///   - replicas: how many of those each of its replicas has.
+    func note(_ ticket: Int, written: Int64, replicas: [Int64]) {
+        state.withLockedValue { state in
+            state.replicas = max(state.replicas, replicas.count)
+            state.marks.append((ticket, written))
+            // One that has left may be the one that is promoted.
+            guard replicas.count == state.replicas, let least = replicas.min() else { return }
+            for mark in state.marks where mark.written <= least { state.safe = max(state.safe, mark.number) }
+            state.marks.removeAll { $0.written <= least }
+            if state.marks.count > 16 { state.marks.removeFirst(state.marks.count - 16) }
+        }
+    }
+
+    // MARK: Replay
+
+    /// All that there is, for a store that has just been met. It counts as new: what replicas had of it is of the past.
+    func renewed(now: ContinuousClock.Instant = .now) -> (signals: [Signal], letters: [GateDeadLetter]) {
+        state.withLockedValue { state in
+            shrink(&state, to: capacity, now)
+            state.number += 1
+            state.safe = 0
+            state.marks = []
+            state.replicas = 0
+            var (signals, letters) = ([Signal](), [GateDeadLetter]())
+            for key in state.entries.keys {
+                state.entries[key]?.number = state.number
+                state.entries[key]?.since = now
+                switch state.entries[key]?.content {
+                case .signal(let signal): signals.append(signal)
+                case .letter(let letter): letters.append(letter)
+                case nil: break
+                }
+            }
+            return (signals, letters)
+        }
+    }
+}

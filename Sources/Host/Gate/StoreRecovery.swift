@@ -1,0 +1,85 @@
+import Redis
+import SignalKit
+
+/// Hears what becomes of the store and of what was answered, for metrics and the log. Must return at once.
+protocol GateWitness: Sendable {
+    /// The store has lost something, in words.
+    func lost(_ what: String)
+    /// Another server by now has the store.
+    func met(_ server: String)
+    /// Of `count` answered signals and dead letters so many were missing and are written again; of the faults the first, in words.
+    func replayed(_ restored: Int, of count: Int, faults: Int, first: String)
+    /// These hosts did not come in time; what they answered may be answered again.
+    func alone(without hosts: [String])
+    func replicas(_ connected: Int)
+    func durable(_ met: Bool)
+    func replayMemory(bytes: Int)
+    func replayRefused(_ signals: Int)
+}
+
+/// Makes good what was answered, at a server that is met for the first time, before anything is answered from it.
+///
+/// With several hosts the first one that is done would answer from a store that still lacks what the others
+/// answered. So each says there when it is done, and waits until all that were alive lately have; for a while.
+struct StoreRecovery: Sendable {
+    /// A host that lives hears of another master within a second, and looks for it at least once a second.
+    static let patience = Duration.seconds(2)
+    /// For so long after a verification, of which there is one every 10 s, a host counts as alive.
+    static let lease = Duration.seconds(25)
+
+    /// Empty: shares its store with nobody.
+    let host: String
+    let commands: GateCommands
+    let memory: ReplayMemory
+    let barrier: ReplicaBarrier?
+    let witness: any GateWitness
+
+    /// - Parameter peers: whom this host knew at the server before.
+    func run(
+        on connection: RedisConnection, _ sight: StoreMemory.Sight, peers: [String]
+    ) async throws(RedisError) {
+        try await replay(on: connection)
+        guard !host.isEmpty, sight.settled != sight.server else { return }
+        let deadline = ContinuousClock.now + Self.patience
+        while true {
+            let patient = ContinuousClock.now < deadline
+            let command = commands.settle(sight.server, host, waits: patient, peers: peers)
+            let missing = try await connection.send(command).list?.compactMap(\.string)
+            guard let missing else { throw RedisError(.garbage, "the reply about other hosts is not a list") }
+            if missing.isEmpty { return }
+            guard patient else { return witness.alone(without: missing) }
+            // By another host's clock, not a signal that could be waited for.
+            do { try await Task.sleep(for: .milliseconds(20)) } catch { throw RedisError(.shut, "stopped") }
+        }
+    }
+
+    private func replay(on connection: RedisConnection) async throws(RedisError) {
+        let (signals, letters) = memory.renewed()
+        guard !signals.isEmpty || !letters.isEmpty else { return }
+        var (restored, faults, first) = (0, 0, "")
+        var rest = signals[...]
+        while !rest.isEmpty {
+            let chunk = rest.prefix(Gate.signalsPerCall)
+            rest = rest.dropFirst(chunk.count)
+            guard let words = try await connection.send(commands.restore(chunk)).list, words.count == chunk.count else {
+                throw RedisError(.garbage, "the reply to a replay is not a word for each signal")
+            }
+            for word in words {
+                switch word {
+                case .integer(let number): restored += Int(number)
+                default:
+                    if faults == 0 { first = word.string ?? "unknown" }
+                    faults += 1
+                }
+            }
+        }
+        var others = letters[...]
+        while !others.isEmpty {
+            let chunk = others.prefix(Gate.signalsPerCall)
+            others = others.dropFirst(chunk.count)
+            _ = try await connection.send(commands.rejects(chunk, answered: true))
+        }
+        if let barrier { try barrier.check(await connection.send([barrier.command])[0]) }
+        witness.replayed(restored, of: signals.count + letters.count, faults: faults, first: first)
+    }
+}

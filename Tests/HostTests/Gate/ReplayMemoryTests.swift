@@ -1,0 +1,112 @@
+import SignalKit
+import Testing
+
+@testable import Host
+
+/// What is kept for a replay, and what makes room.
+@Suite struct ReplayMemoryTests {
+    private static let start = ContinuousClock.now
+
+    private func item(_ number: Int, moment: Int, bytes: Int = 700) throws -> ReplayMemory.Signal {
+        let identity = try Identity(family: "test", fields: [.init("n", String(number))])
+        var record = [UInt8](repeating: 0, count: 56)
+        for place in 0..<6 { record[20 + place] = UInt8(truncatingIfNeeded: moment >> (8 * place)) }
+        return ReplayMemory.Signal(
+            fingerprint: Fingerprint(identity), record: record,
+            document: [UInt8](repeating: 1, count: bytes - 56 - ReplayMemory.overhead), arguments: [])
+    }
+
+    private func put(_ memory: ReplayMemory, _ items: ReplayMemory.Signal..., at time: Duration = .zero) -> Bool {
+        guard memory.reserve(700 * items.count, now: Self.start + time) else { return false }
+        memory.keep(items, [], of: 700 * items.count, now: Self.start + time)
+        return true
+    }
+
+    private func moments(_ memory: ReplayMemory, at time: Duration = .zero) -> [Int64] {
+        memory.renewed(now: Self.start + time).signals.map(\.moment).sorted()
+    }
+
+    @Test func theLatestStateOfEachProblemIsKept() throws {
+        let memory = ReplayMemory(capacity: 10_000, replicated: true)
+        #expect(put(memory, try item(1, moment: 5), try item(2, moment: 6)))
+        #expect(put(memory, try item(1, moment: 7)))
+        // An answer that was overtaken on its way.
+        #expect(put(memory, try item(1, moment: 4)))
+        #expect(moments(memory) == [6, 7])
+        #expect(memory.bytes == 1_400)
+    }
+
+    @Test func whatIsOnEveryReplicaMakesRoomAndNothingElse() throws {
+        let memory = ReplayMemory(capacity: 2_100, replicated: true)
+        for number in 1...3 { #expect(put(memory, try item(number, moment: number))) }
+        #expect(!put(memory, try item(4, moment: 4)))
+        let ticket = memory.ticket
+        // One of two replicas lags.
+        memory.note(ticket, written: 900, replicas: [900, 100])
+        #expect(!put(memory, try item(4, moment: 4)))
+        // The one that lags has left: it may be the one that is promoted.
+        memory.note(memory.ticket, written: 900, replicas: [900])
+        #expect(!put(memory, try item(4, moment: 4)))
+        memory.note(memory.ticket, written: 950, replicas: [950, 900])
+        #expect(put(memory, try item(4, moment: 4)))
+        #expect(moments(memory) == [2, 3, 4])
+    }
+
+    @Test func whatWasAnsweredAfterTheQuestionIsNotCoveredByIt() throws {
+        let memory = ReplayMemory(capacity: 2_100, replicated: true)
+        #expect(put(memory, try item(1, moment: 1)))
+        let ticket = memory.ticket
+        for number in 2...3 { #expect(put(memory, try item(number, moment: number))) }
+        memory.note(ticket, written: 10, replicas: [10])
+        #expect(put(memory, try item(4, moment: 4)))
+        #expect(!put(memory, try item(5, moment: 5)))
+        // 1 is not what it was: its new state is not on a replica.
+        #expect(moments(memory) == [2, 3, 4])
+    }
+
+    @Test func anEntryThatChangedIsAsNewAsItsChange() throws {
+        let memory = ReplayMemory(capacity: 2_100, replicated: true)
+        for number in 1...3 { #expect(put(memory, try item(number, moment: number))) }
+        let ticket = memory.ticket
+        // Its change needs room of its own until it is known to replace what is there.
+        memory.note(memory.ticket, written: 0, replicas: [0])
+        memory.release(-0)
+        memory.keep([try item(1, moment: 9)], [], of: 0, now: Self.start)
+        memory.note(ticket, written: 10, replicas: [10])
+        #expect(put(memory, try item(4, moment: 4), try item(5, moment: 5)))
+        #expect(!put(memory, try item(6, moment: 6)))
+        #expect(moments(memory) == [4, 5, 9])
+    }
+
+    @Test func whatIsOldIsForgotten() throws {
+        let memory = ReplayMemory(capacity: 1_400, replicated: true)
+        #expect(put(memory, try item(1, moment: 1), try item(2, moment: 2)))
+        #expect(!put(memory, try item(3, moment: 3), at: .seconds(30)))
+        #expect(put(memory, try item(3, moment: 3), at: .seconds(31)))
+        #expect(moments(memory, at: .seconds(31)) == [3])
+        // What was replayed is as new as its replay.
+        #expect(moments(memory, at: .seconds(50)) == [3])
+        #expect(moments(memory, at: .seconds(70)) == [3])
+        #expect(moments(memory, at: .seconds(101)) == [])
+    }
+
+    @Test func withoutReplicasTheOldestMakesRoom() throws {
+        let memory = ReplayMemory(capacity: 1_400, replicated: false)
+        for number in 1...5 { #expect(put(memory, try item(number, moment: number))) }
+        #expect(moments(memory) == [4, 5])
+    }
+
+    @Test func aCallThatIsUnderWayHoldsItsRoom() throws {
+        let memory = ReplayMemory(capacity: 1_400, replicated: true)
+        #expect(memory.reserve(1_400))
+        #expect(!put(memory, try item(1, moment: 1)))
+        memory.release(1_400)
+        #expect(put(memory, try item(1, moment: 1)))
+    }
+
+    @Test func ofNoSizeItKeepsNothingAndRefusesNothing() throws {
+        let memory = ReplayMemory(capacity: 0, replicated: true)
+        #expect(put(memory, try item(1, moment: 1)))
+        #expect(moments(memory) == [])
+    }
+}
