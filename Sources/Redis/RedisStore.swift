@@ -90,6 +90,9 @@ public final class RedisStore: Sendable {
         }
     }
 
+    /// How many of the Sentinels answer, and how many there are; nil when none is asked.
+    public var sentinels: (answering: Int, known: Int)? { locator.sentinels }
+
     // MARK: Commands
 
     /// Sends all in one write on one connection, that of `eventLoop` if it has one. One reply per command, in

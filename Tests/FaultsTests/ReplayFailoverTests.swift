@@ -80,7 +80,7 @@ private final class Flood: Sendable {
         case byHand, paused, killed
     }
 
-    private func plan(_ group: RedisGroup, replay: String) -> HostPlan {
+    fileprivate func plan(_ group: RedisGroup, replay: String) -> HostPlan {
         var plan = HostPlan(
             state: "  redis: {sentinel: {master: \(RedisGroup.name), nodes: [\(group.nodes)]}}\n  timeout: 500ms")
         plan.policies = """
@@ -148,5 +148,32 @@ private final class Flood: Sendable {
         let (accepted, forgotten) = try await run(.byHand, hosts: 1, replay: "0")
         print("by hand without a replay: \(accepted) accepted, \(forgotten.count) forgotten")
         #expect(!forgotten.isEmpty)
+    }
+}
+
+extension ReplayFailoverTests {
+    @Test func whatCanNotBeKeptIsNotAnswered() async throws {
+        let group = try await RedisGroup(replicas: 2)
+        let host = try await HostProcess(plan(group, replay: "64KiB"))
+        // It still takes part as far as the master knows, but has nothing of what is written from now on.
+        group.servers[2].freeze()
+        var (taken, refused) = (0, Answer?.none)
+        for place in 0..<200 where refused == nil {
+            let answer = try await host.post(Alert("Kept\(place)"))
+            if answer.status == 201 { taken += 1 } else { refused = answer }
+        }
+        #expect(taken > 20, "\(taken)")
+        #expect(refused?.status == 503)
+        #expect(
+            refused?.detail
+                == "persistence service unavailable: not every replica has what was answered before",
+            "\(refused?.text ?? "")"
+        )
+        #expect(try await host.metric("portcullis_replay_refused_total") ?? 0 > 0)
+        group.servers[2].thaw()
+        try await eventually("taken again") { try await host.post(Alert("After")).status == 201 }
+        // None of those that were refused left anything.
+        let names = Set(try await host.deliveries(taken + 1).map(\.name))
+        #expect(names == Set((0..<taken).map { "Kept\($0)" } + ["After"]))
     }
 }

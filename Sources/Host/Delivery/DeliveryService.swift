@@ -72,6 +72,9 @@ final class DeliveryService: Sendable {
     }
 
     private func sample() async {
+        if let sentinels = store.store.sentinels {
+            metrics.sentinels(answering: sentinels.answering, of: sentinels.known)
+        }
         guard let stats = try? await store.stats() else { return }
         metrics.sampled(stats)
     }

@@ -28,7 +28,11 @@ local function restore(fingerprint, record, document, at, clock)
   end
   if not record.storm then
     local queue = kit.queue(fingerprint, clock, clock, true)
-    writes[#writes + 1] = function() queue(record, document) end
+    writes[#writes + 1] = function()
+      queue(record, document)
+      -- Its sink may have it: the next attempt is not the first.
+      for _, sink in ipairs(outbox.sinks) do redis.call('HINCRBY', kit.key('a:', sink.name), fingerprint, 1) end
+    end
   end
   for _, step in ipairs(steps) do
     if step.restore then

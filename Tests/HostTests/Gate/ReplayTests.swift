@@ -36,6 +36,8 @@ import Testing
         // Each with the id that its sink knows, if it got that far, and the whole signal.
         let after = try await rig.claims()
         #expect(Set(after.map(\.delivery.id)) == Set(before.map(\.delivery.id)))
+        // Its sink is to look whether it has it.
+        #expect(after.allSatisfy { $0.attempt == 2 })
         let same = after.first { $0.delivery.id == before[0].delivery.id }?.delivery
         #expect(same?.signal == before[0].delivery.signal)
         // And a repeat is a repeat.
