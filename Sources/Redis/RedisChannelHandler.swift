@@ -1,4 +1,6 @@
 internal import NIOCore
+internal import NIOSSL
+internal import NIOTLS
 
 /// Matches replies to commands in order, and bounds how long anyone waits. Lives on its connection's event loop.
 ///
@@ -26,8 +28,16 @@ final class RedisChannelHandler: ChannelInboundHandler {
     private var ended: RedisError?
     private var observers: [@Sendable (RedisError) -> Void] = []
     private let pushed: (@Sendable (RedisValue) -> Void)?
+    private var opening: ConnectionOpening
+    /// Before it in the pipeline; nil in plain text.
+    private let secured: NIOSSLClientHandler?
 
-    init(pushed: (@Sendable (RedisValue) -> Void)? = nil) { self.pushed = pushed }
+    init(
+        _ opening: ConnectionOpening, secured: NIOSSLClientHandler? = nil,
+        pushed: (@Sendable (RedisValue) -> Void)? = nil
+    ) {
+        (self.opening, self.secured, self.pushed) = (opening, secured, pushed)
+    }
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -64,7 +74,11 @@ final class RedisChannelHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard ended == nil else { return }
         do throws(RedisError) {
-            try reader.feed(unwrapInboundIn(data))
+            let bytes = unwrapInboundIn(data)
+            if !opening.isHeard, opening.isAlert(bytes) { return end(opening.closed()) }
+            try reader.feed(bytes)
+            // Also when it is not yet whole.
+            opening.isHeard = true
             while ended == nil, let reply = try reader.next() { take(reply) }
         } catch {
             end(error)
@@ -72,9 +86,10 @@ final class RedisChannelHandler: ChannelInboundHandler {
     }
 
     private func take(_ reply: RedisValue) {
+        // Comes instead of an answer, before the server hangs up.
+        if let error = reply.serverError, error.code == .refused { return end(RedisError(error)) }
         guard !pending.isEmpty else {
             if let pushed, reply.serverError == nil { return pushed(reply) }
-            // `-ERR max number of clients reached` comes unasked, before the server hangs up.
             end(reply.serverError.map(RedisError.init) ?? RedisError(.garbage, "a reply that nobody asked for"))
             return
         }
@@ -88,12 +103,17 @@ final class RedisChannelHandler: ChannelInboundHandler {
     // MARK: The end
 
     func channelInactive(context: ChannelHandlerContext) {
-        end(RedisError(.reset, "the server closed the connection"))
+        end(opening.closed())
         context.fireChannelInactive()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        end(RedisError(.reset, "the connection failed: \(error)"))
+        end(opening.failed(error, peer: secured?.peerCertificate))
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .handshakeCompleted? = event as? TLSUserEvent { opening.isEncrypted = true }
+        context.fireUserInboundEventTriggered(event)
     }
 
     func end(_ error: RedisError) {
@@ -131,7 +151,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
         timer = nil
         guard ended == nil, let earliest = pending.lazy.map(\.deadline).min() else { return }
         if earliest <= .now() {
-            end(RedisError(.timedOut, "no reply in time"))
+            end(opening.late())
         } else {
             watch(earliest)
         }

@@ -1,5 +1,6 @@
 public import NIOCore
 internal import NIOPosix
+internal import NIOSSL
 
 /// One pipelined connection. Commands may be sent at any time from any task; replies come in order.
 ///
@@ -31,9 +32,9 @@ public final class RedisConnection: Sendable {
         let deadline = NIODeadline.now() + TimeAmount(timeout)
         let connection: RedisConnection
         do {
-            connection = try await bootstrap(endpoint.address, on: eventLoop, timeout: timeout, pushed)
+            connection = try await bootstrap(endpoint, on: eventLoop, timeout: timeout, pushed)
         } catch {
-            throw RedisError(connecting: error, to: endpoint.address)
+            throw RedisError(connecting: error, to: endpoint)
         }
         do {
             try await connection.greet(endpoint, deadline: deadline)
@@ -45,19 +46,24 @@ public final class RedisConnection: Sendable {
     }
 
     private static func bootstrap(
-        _ address: RedisEndpoint.Address, on eventLoop: any EventLoop, timeout: Duration,
+        _ endpoint: RedisEndpoint, on eventLoop: any EventLoop, timeout: Duration,
         _ pushed: (@Sendable (RedisValue) -> Void)?
     ) async throws -> RedisConnection {
         let bootstrap = ClientBootstrap(group: eventLoop).connectTimeout(TimeAmount(timeout))
+        let context = try endpoint.tls?.context()
         let initializer: @Sendable (any Channel) -> EventLoopFuture<RedisConnection> = { channel in
             channel.eventLoop.makeCompletedFuture {
-                let handler = RedisChannelHandler(pushed: pushed)
+                let secured = try context.map {
+                    try NIOSSLClientHandler(context: $0, serverHostname: endpoint.certifiedName)
+                }
+                if let secured { try channel.pipeline.syncOperations.addHandler(secured) }
+                let handler = RedisChannelHandler(ConnectionOpening(endpoint), secured: secured, pushed: pushed)
                 try channel.pipeline.syncOperations.addHandler(handler)
                 let bound = NIOLoopBound(handler, eventLoop: channel.eventLoop)
                 return RedisConnection(bound, on: channel.eventLoop, timeout: timeout)
             }
         }
-        switch address {
+        switch endpoint.address {
         case .tcp(let host, let port):
             return try await bootstrap.channelOption(.socketOption(.so_keepalive), value: 1)
                 .connect(host: host, port: port, channelInitializer: initializer)
@@ -69,7 +75,7 @@ public final class RedisConnection: Sendable {
     private func greet(_ endpoint: RedisEndpoint, deadline: NIODeadline) async throws(RedisError) {
         let password: String?
         do { password = try endpoint.password() } catch {
-            throw RedisError(.noAuth, "the password can't be read: \(error)")
+            throw RedisError(.noAuth, "the password can't be read: \(error); see \(endpoint.settings).password_file")
         }
         var commands: [RedisCommand] = []
         if let password {
@@ -79,25 +85,22 @@ public final class RedisConnection: Sendable {
             commands.append(login)
         }
         commands.append(RedisCommand("CLIENT", "SETNAME", endpoint.clientName))
-        if endpoint.selectsDatabase { commands.append(RedisCommand("SELECT", String(endpoint.database))) }
+        if !endpoint.isSentinel { commands.append(RedisCommand("SELECT", String(endpoint.database))) }
         let replies = try await send(commands, deadline: deadline)
         if password != nil, case .error(let error) = replies[0] {
             // A server that does not know AUTH repeats its arguments in the error.
             let shown = error.code == .serverError ? "the server refused the login" : error.message
-            throw RedisError(error.code == .serverError ? .noAuth : error.code, shown)
+            throw endpoint.refusal(RedisError(error.code == .serverError ? .noAuth : error.code, shown))
         }
-        guard endpoint.selectsDatabase else {
+        guard case .error(let error) = replies[replies.count - 1] else { return }
+        if endpoint.isSentinel {
             // One that wants a login says so to whatever it is told first.
-            if case .error(let error) = replies[replies.count - 1], error.code == .noAuth { throw RedisError(error) }
+            if error.code == .noAuth { throw endpoint.refusal(RedisError(error)) }
             return
         }
         // The name is a courtesy to whoever looks at CLIENT LIST; the ACL may forbid it. SELECT 0 changes nothing,
         // so it may be forbidden too, but what an unauthenticated or loading server says to it counts.
-        if case .error(let error) = replies[replies.count - 1],
-            !(endpoint.database == 0 && error.code == .noPermission)
-        {
-            throw RedisError(error)
-        }
+        if !(endpoint.database == 0 && error.code == .noPermission) { throw endpoint.refusal(RedisError(error)) }
     }
 
     /// - Throws: an error reply too.
@@ -141,9 +144,14 @@ public final class RedisConnection: Sendable {
 }
 
 extension RedisError {
-    /// What NIO says when a connection can't be made.
-    fileprivate init(connecting error: any Error, to address: RedisEndpoint.Address) {
-        if let error = error as? ChannelError, case .connectTimeout = error {
+    /// What NIO says when a connection can't be made, or what is wrong with the files for TLS.
+    fileprivate init(connecting error: any Error, to endpoint: RedisEndpoint) {
+        let address = endpoint.address
+        if let fault = error as? RedisTLS.Fault {
+            self.init(.rejected, "state.redis.tls.\(fault.setting): \(fault.message)")
+        } else if error is NIOSSLExtraError {
+            self = ConnectionOpening(endpoint).failed(error, peer: nil)
+        } else if let error = error as? ChannelError, case .connectTimeout = error {
             self.init(.timedOut, "connecting to \(address) took too long")
         } else if let error = error as? NIOConnectionError,
             error.connectionErrors.contains(where: { $0.error.isTimeout })

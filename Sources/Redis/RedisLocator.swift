@@ -7,6 +7,14 @@ public protocol RedisLocator: Sendable, CustomStringConvertible {
 
     /// Says where the server is whenever it hears of it, unasked. Runs until cancelled.
     func watch(on eventLoop: any EventLoop, _ found: @escaping @Sendable (RedisEndpoint.Address) -> Void) async
+
+    /// Of the Sentinels that it asks: how many named a master when they were last asked, and how many there are. Nil when
+    /// there are none, and while nobody watches.
+    var sentinels: (answering: Int, known: Int)? { get }
+}
+
+extension RedisLocator {
+    public var sentinels: (answering: Int, known: Int)? { nil }
 }
 
 extension RedisEndpoint: RedisLocator {

@@ -1,3 +1,4 @@
+import Redis
 import SignalKit
 import Testing
 
@@ -23,6 +24,47 @@ import Testing
                     .init(master: "m", nodes: [.init(host: "s", port: 1)], username: "a", passwordFile: "./a"),
                     username: "b", passwordFile: "./b"))
         #expect(full.description == "redis m by Sentinel")
+    }
+
+    @Test func tlsIsReadWithItsFiles() throws {
+        func configuration(_ redis: String, _ durability: String) throws -> HostConfiguration {
+            try fine(
+                fineFile.replacing("durability: fsync", with: "durability: \(durability)")
+                    .replacing("{embedded: {directory: ./var}}", with: redis), .standard)
+        }
+        let all = "tls: {ca: /none/a, certificate: /none/c, key: /none/k, server_name: redis.test}"
+        let tls = RedisTLS(
+            authorities: "/none/a", certificate: "/none/c", key: "/none/k", serverName: "redis.test")
+        let one = try configuration("{url: rediss://h, \(all)}", "fsync")
+        #expect(
+            one.state.store == .tcp(host: "h", port: 6_379, database: 0, username: nil, passwordFile: nil, tls: tls))
+        #expect((one.state.store.endpoint as? RedisEndpoint)?.tls == tls)
+        // What is not there is not needed on the machine where a file is checked.
+        #expect(
+            one.warnings.map { $0.line(in: "f") } == [
+                "f:5:38: state.redis.tls.ca: can't open /none/a: No such file or directory",
+                "f:5:60: state.redis.tls.certificate: can't open /none/c: No such file or directory",
+                "f:5:74: state.redis.tls.key: can't open /none/k: No such file or directory",
+            ])
+        let many = try configuration("{sentinel: {master: m, nodes: [s:1, t:1, u:1]}, \(all)}", "{replicas: 1}")
+        guard case .sentinel(let sentinel, _, _) = many.state.store else {
+            Issue.record("\(many.state.store)")
+            return
+        }
+        #expect(sentinel.tls == tls)
+        let plain = try configuration("{sentinel: {master: m, nodes: [s:1, t:1, u:1]}}", "{replicas: 1}")
+        guard case .sentinel(let other, _, _) = plain.state.store else { return }
+        #expect(other.tls == nil && plain.warnings.isEmpty)
+    }
+
+    @Test func oneSentinelAloneIsAWarning() throws {
+        let read = try fine(
+            fineFile.replacing("durability: fsync", with: "durability: {replicas: 2}")
+                .replacing("{embedded: {directory: ./var}}", with: "{sentinel: {master: m, nodes: [s:1]}}"), .standard)
+        #expect(
+            read.warnings.map { $0.line(in: "f") } == [
+                "f:5:40: state.redis.sentinel.nodes: one Sentinel alone can't fail over, and is missed when it is away: name all of them, three in different places at least"
+            ])
     }
 
     @Test func kubernetesVouchesForASender() throws {

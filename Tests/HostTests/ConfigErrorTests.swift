@@ -14,7 +14,7 @@ import Testing
         #expect(complaints(change.text) == change.complaints)
     }
 
-    @Test(arguments: sentinelChanges + durabilityChanges)
+    @Test(arguments: sentinelChanges + tlsChanges + durabilityChanges)
     func whatIsWrongWithASharedStoreIsSaidAtItsPlace(_ change: Change) {
         #expect(complaints(change.text, .standard) == change.complaints)
     }

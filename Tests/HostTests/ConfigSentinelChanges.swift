@@ -20,6 +20,10 @@ let sentinelChanges: [Change] = [
         "{mastr: m, nodes: [s]}", "f:5:21: state.redis.sentinel.master: master is required: text",
         "f:5:22: state.redis.sentinel.mastr: unknown key mastr; did you mean master?",
         "f:5:40: state.redis.sentinel.nodes[0]: s has no port: write host:port, such as 127.0.0.1:8080"),
+    sentinel(
+        "{master: m, nodes: [x, s:1, t:1, s:1]}",
+        "f:5:41: state.redis.sentinel.nodes[0]: x has no port: write host:port, such as 127.0.0.1:8080",
+        "f:5:54: state.redis.sentinel.nodes[3]: s:1 is nodes[1] already: name each Sentinel once"),
     sentinel("m", "f:5:21: state.redis.sentinel: expected a mapping of keys, found a value"),
     sentinel(
         "{master: m, nodes: [s:1]}, url: redis://h",
@@ -43,6 +47,44 @@ let sentinelChanges: [Change] = [
         "f:5:10: state.redis: give one of embedded, url and sentinel, found url and sentinel"),
     sentinel("{master: m, nodes: [s:1]}", durability: "{replicas: 1}"),
     sentinel("{master: m, nodes: [s:1]}", durability: "{unverified: it is ours}"),
+]
+
+let tlsChanges: [Change] = [
+    store("{url: rediss://h}"),
+    store("{url: rediss://h, tls: {}}"),
+    store("{url: rediss://h, tls: {server_name: redis.test}}"),
+    store("{sentinel: {master: m, nodes: [s:1]}, tls: {}}", durability: "{replicas: 1}"),
+    store(
+        "{url: redis://h, tls: {}}",
+        "f:5:32: state.redis.tls: the url begins with redis://, which is plain text: write rediss://, or remove tls"),
+    store(
+        "{url: unix:///r, tls: {}}",
+        "f:5:32: state.redis.tls: on a unix socket there is nothing to encrypt: remove tls"),
+    store(
+        "{embedded: {directory: d}, tls: {}}",
+        "f:5:42: state.redis.tls: the embedded server listens on a unix socket, where there is nothing to encrypt: remove tls"
+    ),
+    store(
+        "{url: rediss://h, tls: {certificate: c}}",
+        "f:5:47: state.redis.tls.certificate: certificate goes with key: give both, or none"),
+    store(
+        "{url: rediss://h, tls: {key: k}}",
+        "f:5:39: state.redis.tls.key: key goes with certificate: give both, or none"),
+    store(
+        "{url: rediss://h, tls: {server_name: 10.0.0.1}}",
+        "f:5:47: state.redis.tls.server_name: 10.0.0.1 is an address: leave server_name out, the address that is connected to is verified"
+    ),
+    store(
+        "{url: rediss://h, tls: {server_name: redis_1}}",
+        "f:5:47: state.redis.tls.server_name: expected a name of letters, digits, - and ."),
+    store(
+        "{url: rediss://h, tls: {insecure: true}}",
+        "f:5:34: state.redis.tls.insecure: unknown key insecure; known here: ca, certificate, key, server_name"),
+    store("{url: rediss://h, tls: yes}", "f:5:33: state.redis.tls: expected a mapping of keys, found a value"),
+    // Which of the two is meant, nobody knows.
+    store(
+        "{url: redis://h, embedded: {directory: d}, tls: {}}",
+        "f:5:10: state.redis: give one of embedded, url and sentinel, found embedded and url"),
 ]
 
 let durabilityChanges: [Change] = [
@@ -73,6 +115,12 @@ private let noDurability =
 
 private func sentinel(_ text: String, durability: String = "{replicas: 2}", _ complaints: String...) -> Change {
     Change(store: "sentinel: \(text)", durability: durability, complaints)
+}
+
+private func store(_ text: String, durability: String = "fsync", _ complaints: String...) -> Change {
+    var change = Change("{embedded: {directory: ./var}}", text, complaints)
+    change.second = ("durability: fsync", "durability: \(durability)")
+    return change
 }
 
 private func durability(_ text: String, _ complaints: String...) -> Change {

@@ -97,10 +97,7 @@ let stateChanges: [Change] = [
         "f:5:40: state.redis.embedded.dir: unknown key dir; known here: directory"),
     Change(
         "  redis: {embedded: {directory: ./var}}", "  redis: {url: http://h}",
-        "f:5:16: state.redis.url: expected redis://[user@]host:port/db or unix:///path?db=N"),
-    Change(
-        "  redis: {embedded: {directory: ./var}}", "  redis: {url: rediss://h}",
-        "f:5:16: state.redis.url: TLS to Redis is not in this version: use redis:// inside a network you trust"),
+        "f:5:16: state.redis.url: expected redis://[user@]host:port/db, rediss:// with TLS, or unix:///path?db=N"),
     Change(
         "  redis: {embedded: {directory: ./var}}", "  redis: {url: redis://u:secret@h}",
         "f:5:16: state.redis.url: a password does not belong into the url: put it into a file and name it in password_file"

@@ -1,3 +1,4 @@
+import Redis
 import SignalKit
 import TestSupport
 import Testing
@@ -92,6 +93,10 @@ import Testing
             .tcp(host: "127.0.0.1", port: 7_000, database: 0, username: nil, passwordFile: nil)
         ),
         ("redis://[::1]", .tcp(host: "::1", port: 6_379, database: 0, username: nil, passwordFile: nil)),
+        (
+            "rediss://me@h",
+            .tcp(host: "h", port: 6_379, database: 0, username: "me", passwordFile: nil, tls: RedisTLS())
+        ),
         ("unix:///run/r.sock", .unix(path: "/run/r.sock", database: 0, username: nil, passwordFile: nil)),
         ("unix:///run/r.sock?db=4", .unix(path: "/run/r.sock", database: 4, username: nil, passwordFile: nil)),
     ])

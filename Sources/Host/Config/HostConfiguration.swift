@@ -1,3 +1,4 @@
+import Redis
 import SignalKit
 
 /// The whole file, read and checked. Plugins are built; nothing is opened.
@@ -62,7 +63,8 @@ struct HostConfiguration: Sendable {
     enum Store: Sendable, Equatable {
         /// The host runs its own redis-server under this directory.
         case embedded(directory: String)
-        case tcp(host: String, port: Int, database: Int, username: String?, passwordFile: String?)
+        case tcp(
+            host: String, port: Int, database: Int, username: String?, passwordFile: String?, tls: RedisTLS? = nil)
         case unix(path: String, database: Int, username: String?, passwordFile: String?)
         /// A master that these know of; each of the two kinds of servers has a login of its own.
         case sentinel(Sentinel, username: String?, passwordFile: String?)
@@ -72,6 +74,8 @@ struct HostConfiguration: Sendable {
             var nodes: [Address]
             var username: String?
             var passwordFile: String?
+            /// With them, and with the servers that they know.
+            var tls: RedisTLS?
         }
     }
 

@@ -1,3 +1,4 @@
+import Redis
 import SignalKit
 
 extension HostConfiguration.State {
@@ -46,9 +47,9 @@ extension HostConfiguration.State {
             }
             directory = read ?? nil
         }
-        let url = redis.shaped(
-            "url", kind: "url", bounds: "redis://[user@]host:port/db or unix:///path?db=N"
-        ) { text throws(Misshapen) in try RedisURL(text) }
+        let url = redis.shaped("url", kind: "url", bounds: RedisURL.shapes) { text throws(Misshapen) in
+            try RedisURL(text)
+        }
         let sentinel = sentinel(&redis, findings)
         let username = redis.shaped("username", kind: "text", bounds: "") { text throws(Misshapen) in text }
         let password = redis.file("password_file", required: false)
@@ -57,11 +58,13 @@ extension HostConfiguration.State {
                 redis.report(key, "\(key) goes with url or sentinel: the embedded server takes nobody but its host")
             }
         }
+        let tls = tls(&redis, ways, url, findings)
         if username != nil, url?.username != nil {
             redis.report("username", "the url names a user already")
         }
         if let directory, ways == ["embedded"] { return .embedded(directory: directory) }
-        if let sentinel, ways == ["sentinel"] {
+        if var sentinel, ways == ["sentinel"] {
+            sentinel.tls = tls
             return .sentinel(sentinel, username: username, passwordFile: password)
         }
         guard ways == ["url"], let url else { return nil }
@@ -69,7 +72,7 @@ extension HostConfiguration.State {
         case .tcp(let host, let port):
             return .tcp(
                 host: host, port: port, database: url.database, username: username ?? url.username,
-                passwordFile: password)
+                passwordFile: password, tls: url.isEncrypted ? tls ?? RedisTLS() : nil)
         case .unix(let path):
             return .unix(
                 path: path, database: url.database, username: username ?? url.username, passwordFile: password)
@@ -112,87 +115,28 @@ extension HostConfiguration.State {
             return []
         }
         var nodes: [HostConfiguration.Address] = []
+        var places: [String: Int] = [:]
         for (index, item) in items.enumerated() {
             do throws(Misshapen) {
                 guard case .scalar(let text, _) = item.content else {
                     throw Misshapen("expected host:port, found \(item.described)")
                 }
-                nodes.append(try HostConfiguration.Address(text))
+                let address = try HostConfiguration.Address(text)
+                if let first = places[address.description] {
+                    throw Misshapen("\(address) is nodes[\(first)] already: name each Sentinel once")
+                }
+                places[address.description] = index
+                nodes.append(address)
             } catch {
                 findings.error("\(sentinel.path).nodes[\(index)]", item.mark, error.message)
             }
         }
+        if items.count == 1, !nodes.isEmpty {
+            findings.warn(
+                "\(sentinel.path).nodes", node.mark,
+                "one Sentinel alone can't fail over, and is missed when it is away: name all of them, three in different places at least"
+            )
+        }
         return nodes
-    }
-}
-
-/// `redis://[user@]host[:port][/db]` or `unix:///path[?db=N]`.
-struct RedisURL: Sendable, Equatable {
-    enum Place: Sendable, Equatable {
-        case tcp(host: String, port: Int)
-        case unix(path: String)
-    }
-
-    var place: Place
-    var database = 0
-    var username: String?
-
-    /// - Throws: what is wrong, without the text itself: it may hold a password.
-    init(_ text: String) throws(Misshapen) {
-        let shapes = "redis://[user@]host:port/db or unix:///path?db=N"
-        guard let colon = text.firstRange(of: "://") else { throw Misshapen("expected \(shapes)") }
-        let rest = text[colon.upperBound...]
-        switch text[..<colon.lowerBound] {
-        case "redis": try self.init(tcp: rest)
-        case "unix": try self.init(unix: rest)
-        case "rediss": throw Misshapen("TLS to Redis is not in this version: use redis:// inside a network you trust")
-        default: throw Misshapen("expected \(shapes)")
-        }
-    }
-
-    private init(tcp text: Substring) throws(Misshapen) {
-        var rest = text
-        if let at = rest.lastIndex(of: "@") {
-            let user = rest[..<at]
-            guard !user.contains(":") else {
-                throw Misshapen(
-                    "a password does not belong into the url: put it into a file and name it in password_file")
-            }
-            username = user.isEmpty ? nil : String(user)
-            rest = rest[rest.index(after: at)...]
-        }
-        guard !rest.contains("?"), !rest.contains("#") else {
-            throw Misshapen("nothing may follow the database's number")
-        }
-        if let slash = rest.firstIndex(of: "/") {
-            let number = rest[rest.index(after: slash)...]
-            if !number.isEmpty { database = try Self.database(number) }
-            rest = rest[..<slash]
-        }
-        let hasPort = rest.hasPrefix("[") ? rest.contains("]:") : rest.contains(":")
-        let address = try HostConfiguration.Address(hasPort ? String(rest) : "\(rest):6379")
-        place = .tcp(host: address.host, port: address.port)
-    }
-
-    private init(unix text: Substring) throws(Misshapen) {
-        var path = text
-        if let question = text.firstIndex(of: "?") {
-            path = text[..<question]
-            let query = text[text.index(after: question)...]
-            guard query.hasPrefix("db=") else { throw Misshapen("only ?db=N may follow the socket's path") }
-            database = try Self.database(query.dropFirst(3))
-        }
-        // sun_path holds 108 bytes, its terminating zero among them.
-        guard path.hasPrefix("/"), path.utf8.count <= 107 else {
-            throw Misshapen("expected the absolute path of a socket, 107 bytes at most: unix:///run/redis.sock")
-        }
-        place = .unix(path: String(path))
-    }
-
-    private static func database(_ text: Substring) throws(Misshapen) -> Int {
-        guard let number = Int(text), (0...65_535).contains(number) else {
-            throw Misshapen("a database is a number, 0 to 65535")
-        }
-        return number
     }
 }

@@ -5,7 +5,7 @@ extension HostConfiguration.Store: CustomStringConvertible {
     var description: String {
         switch self {
         case .embedded(let directory): "embedded \(directory)"
-        case .tcp(let host, let port, let database, _, _):
+        case .tcp(let host, let port, let database, _, _, _):
             "redis \(HostConfiguration.Address(host: host, port: port))/\(database)"
         case .unix(let path, let database, _, _): "redis \(path)/\(database)"
         case .sentinel(let sentinel, _, _): "redis \(sentinel.master) by Sentinel"
@@ -19,19 +19,21 @@ extension HostConfiguration.Store: CustomStringConvertible {
         }
         switch self {
         case .embedded: return nil
-        case .tcp(let host, let port, let database, let username, let file):
+        case .tcp(let host, let port, let database, let username, let file, let tls):
             return RedisEndpoint(
-                .tcp(host: host, port: port), database: database, username: username, password: password(file))
+                .tcp(host: host, port: port), database: database, username: username, password: password(file),
+                tls: tls)
         case .unix(let path, let database, let username, let file):
             return RedisEndpoint(.unix(path: path), database: database, username: username, password: password(file))
         case .sentinel(let sentinel, let username, let file):
             let nodes = sentinel.nodes.map {
                 RedisEndpoint(
                     .tcp(host: $0.host, port: $0.port), username: sentinel.username,
-                    password: password(sentinel.passwordFile))
+                    password: password(sentinel.passwordFile), tls: sentinel.tls)
             }
             let server = RedisEndpoint(
-                .tcp(host: "unknown", port: 0), username: username, password: password(file))
+                .tcp(host: "unknown", port: 0), username: username, password: password(file),
+                tls: sentinel.tls)
             return Sentinels(master: sentinel.master, nodes: nodes, server: server)
         }
     }
