@@ -33,13 +33,11 @@ public final class RedisServer: Sendable {
     /// `redis://127.0.0.1:<port>/0`
     public var url: String { "redis://127.0.0.1:\(port ?? 0)/0" }
 
-    /// Starts it with its options (and its directory as the last run left it), and waits until it answers anything.
+    /// Starts it with its options, its directory and its role as the last run left them, and waits until it answers anything.
     public func start() async throws {
-        let arguments = [
-            "--bind", "127.0.0.1", "--port", String(port ?? 0), "--unixsocket", socketPath, "--dir", directory.path,
-            "--save", "",
-        ]
-        let started = try ChildProcess("redis-server", arguments + options, in: directory, name: "redis")
+        let file = directory.file("redis.conf")
+        if Files.text(file) == nil { try Files.write(configuration, to: file) }
+        let started = try ChildProcess("redis-server", [file], in: directory, name: "redis")
         child.withLock { $0 = started }
         try await eventually("an answer from redis-server") {
             guard started.isRunning else { throw TestFailure("redis-server ended: \(started.output)") }
@@ -47,6 +45,23 @@ public final class RedisServer: Sendable {
             if case .error(let text) = answer { return !text.hasPrefix("LOADING") }
             return true
         }
+    }
+
+    /// A file, because a Sentinel has the server write its role there: a restart is to find it.
+    private var configuration: String {
+        let words = [
+            "--bind", "127.0.0.1", "--port", String(port ?? 0), "--unixsocket", socketPath, "--dir", directory.path,
+            "--save", "",
+        ]
+        var lines: [String] = []
+        for word in words + options {
+            if word.hasPrefix("--") {
+                lines.append(String(word.dropFirst(2)))
+            } else {
+                lines[lines.count - 1] += " " + (word.isEmpty ? "\"\"" : word)
+            }
+        }
+        return lines.joined(separator: "\n") + "\n"
     }
 
     /// Ends it in order, as `systemctl stop` would.
