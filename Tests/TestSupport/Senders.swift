@@ -1,3 +1,5 @@
+import JSON
+
 /// A real Alertmanager on free loopback ports.
 public final class Alertmanager: Sendable {
     public let port: Int
@@ -30,7 +32,7 @@ public final class Alertmanager: Sendable {
     public var log: String { child.errors }
 }
 
-/// A real Prometheus with the rules a test gives it, on a free loopback port.
+/// A real Prometheus with the rules a test gives it, on a free loopback port. It scrapes once a second.
 public final class Prometheus: Sendable {
     public let port: Int
     public let http: HTTP
@@ -40,11 +42,12 @@ public final class Prometheus: Sendable {
     /// - Parameters:
     ///   - rules: the text of a rule file.
     ///   - alertmanagers: ports on loopback that take `POST /api/v2/alerts`.
-    public init(rules: String, alertmanagers: [Int]) async throws {
+    ///   - scrapes: ports on loopback that answer `GET /metrics`; their job is called portcullis.
+    public init(rules: String, alertmanagers: [Int] = [], scrapes: [Int] = []) async throws {
         directory = try TemporaryDirectory()
         port = try freePort()
         http = HTTP(port: port)
-        let targets = alertmanagers.map { "'127.0.0.1:\($0)'" }.joined(separator: ", ")
+        func targets(_ ports: [Int]) -> String { ports.map { "'127.0.0.1:\($0)'" }.joined(separator: ", ") }
         try Files.write(rules, to: directory.file("rules.yml"))
         try Files.write(
             """
@@ -52,7 +55,9 @@ public final class Prometheus: Sendable {
             rule_files: [rules.yml]
             alerting:
               alertmanagers:
-                - {api_version: v2, static_configs: [{targets: [\(targets)]}]}
+                - {api_version: v2, static_configs: [{targets: [\(targets(alertmanagers))]}]}
+            scrape_configs:
+              - {job_name: portcullis, static_configs: [{targets: [\(targets(scrapes))]}]}
             """, to: directory.file("prometheus.yml"))
         // A firing alert's endsAt is 4 resend delays ahead; less than the 30 s that the host grants to clocks
         // would read as resolved.
@@ -63,6 +68,31 @@ public final class Prometheus: Sendable {
                 "--web.listen-address=127.0.0.1:\(port)", "--web.enable-lifecycle", "--rules.alert.resend-delay=10s",
             ], in: directory, name: "prometheus")
         try await awaitReady(http, "Prometheus", child)
+    }
+
+    /// The values that an expression has now, one for each series; not those that are no number.
+    /// - Throws: `TestFailure` with Prometheus's words when it is no expression.
+    public func query(_ expression: String) async throws -> [Double] {
+        let answer = try await http.post(
+            "/api/v1/query", "query=\(Self.encoded(expression))",
+            headers: ["Content-Type": "application/x-www-form-urlencoded"])
+        guard answer.status == 200 else { throw TestFailure("\(expression): \(answer.text)") }
+        let result = try JSONDocument.parse(answer.body).root["data"]?["result"]?.array
+        return (result.map { Array($0) } ?? []).compactMap { series in
+            let pair = series["value"]?.array.map { Array($0) } ?? []
+            return pair.last?.string.flatMap { Double($0) }.flatMap { $0.isNaN ? nil : $0 }
+        }
+    }
+
+    /// As a form has it.
+    private static func encoded(_ text: String) -> String {
+        text.utf8.map { byte in
+            let scalar = Unicode.Scalar(byte)
+            if scalar.isASCII, scalar.properties.isAlphabetic || scalar.properties.numericType != nil {
+                return String(scalar)
+            }
+            return "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+        }.joined()
     }
 
     /// Takes another rule file, as an operator's reload does.
