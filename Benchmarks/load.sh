@@ -67,8 +67,16 @@ YAML
     eventually "the store open" bash -c "curl --silent http://127.0.0.1:$admin/metrics | grep --quiet '^portcullis_store_up 1'"
 }
 
+empty() { # forgets everything but since when: the gate refuses a store of another birth
+    local born
+    born=$(redis-cli -p "$redis" get '{portcullis}:born')
+    redis-cli -p "$redis" flushall >/dev/null
+    redis-cli -p "$redis" mset '{portcullis}:born' "$born" '{portcullis}:clock' 1 >/dev/null
+}
+
 script_rate() { # script_rate SHA KIND ALERTS: calls/s of the gate's script, nine words for each signal
-    local document words=() range=999999999
+    local document words range=999999999
+    words=("$(redis-cli -p "$redis" get '{portcullis}:born')")
     document="{\"name\":\"Load\",\"padding\":\"$(printf 'x%.0s' $(seq 500))\"}"
     [ "$2" = new ] || range=50
     for _ in $(seq "$3"); do
@@ -130,7 +138,7 @@ for alerts in 1 64; do
     stop "${started[1]}"
     "$here/calls.pl" <"$work/monitor" >"$work/calls"
     for kind in new repeated; do
-        [ "$kind" = repeated ] || redis-cli -p "$redis" flushall >/dev/null
+        [ "$kind" = repeated ] || empty
         begin=$(date +%s%N)
         calls=$(redis-cli -p "$redis" --pipe <"$work/calls" | sed -n 's/^errors: \([0-9]*\), replies: \([0-9]*\)$/\1 \2/p')
         spent=$(($(date +%s%N) - begin))
@@ -141,7 +149,7 @@ for alerts in 1 64; do
     # The gate's script by redis-benchmark, with arguments of its own: many connections, one call each at a time.
     gate=$(LC_ALL=C grep --text --max-count=1 --extended-regexp '^[0-9a-f]{40}' "$work/calls" | tr -d '\r')
     for kind in new repeated; do
-        redis-cli -p "$redis" flushall >/dev/null
+        empty
         rate=$(script_rate "$gate" "$kind" "$alerts")
         redis-cli -p "$redis" exists '{portcullis}:q:file' | grep --quiet 1 || { echo "bench: nothing was accepted" >&2; exit 1; }
         row "redis-benchmark, the gate's script" "$kind" "$alerts" "$rate" "$((rate * alerts))" "-" "-"
