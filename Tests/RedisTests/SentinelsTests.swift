@@ -65,26 +65,51 @@ import Testing
         }
     }
 
-    @Test(arguments: [true, false])
-    func aFailoverIsHeardOf(_ byHand: Bool) async throws {
+    /// What a failover may be learnt by.
+    enum Way: CaseIterable { case subscription, poll, both }
+
+    @Test(arguments: [(Way.subscription, true), (.poll, true), (.both, false)])
+    func aFailoverIsHeardOf(_ way: Way, _ byHand: Bool) async throws {
         let group = try await RedisGroup(down: 500)
-        let all = sentinels(group.sentinelPorts)
+        // Nobody listens there.
+        let deaf = nodes([try freePort()])
+        let all = Sentinels(
+            master: RedisGroup.name, nodes: nodes(group.sentinelPorts),
+            server: RedisEndpoint(.tcp(host: "unknown", port: 0)),
+            poll: way == .subscription ? .seconds(3_600) : .seconds(1), heralds: way == .poll ? deaf : nil)
+        let (old, new) = (try #require(group.servers[0].port), try #require(group.servers[1].port))
+        #expect(try await all.locate(on: Self.loop).address == .tcp(host: "127.0.0.1", port: old))
         let found = NIOLockedValueBox<Set<Int>>([])
         let watching = Task {
             await all.watch(on: Self.loop) { address in
                 if case .tcp(_, let port) = address { found.withLockedValue { _ = $0.insert(port) } }
             }
         }
-        let (old, new) = (try #require(group.servers[0].port), try #require(group.servers[1].port))
-        try await eventually("the master") { found.withLockedValue { $0 } == [old] }
+        try await eventually("a first round") { all.sentinels != nil }
+        if way != .poll { try await eventually("a subscription") { try await subscribers(group) == 1 } }
         if byHand {
             _ = try await group.sentinel(0, "SENTINEL", "failover", RedisGroup.name)
         } else {
             group.servers[0].kill()
         }
-        try await eventually("the new master", within: .seconds(30)) { found.withLockedValue { $0 } == [old, new] }
+        try await eventually("the new master", within: .seconds(30)) { found.withLockedValue { $0 } == [new] }
+        // Nobody need be asked for what was heard.
+        #expect(all.state.withLockedValue { $0.news } == .tcp(host: "127.0.0.1", port: new))
+        #expect(try await all.locate(on: Self.loop).address == .tcp(host: "127.0.0.1", port: new))
         watching.cancel()
         await watching.value
+    }
+
+    /// Of all Sentinels together, other Sentinels not counted.
+    private func subscribers(_ group: RedisGroup) async throws -> Int {
+        var count = 0
+        for place in group.sentinelPorts.indices {
+            let clients = try await group.sentinel(place, "CLIENT", "LIST").string ?? ""
+            count += clients.split(whereSeparator: \.isNewline).count {
+                $0.contains(" name=portcullis ") && $0.contains(" sub=1 ")
+            }
+        }
+        return count
     }
 
     @Test func aMessageIsReadOrLeft() {
