@@ -77,7 +77,15 @@ public struct RedisServerError: Sendable, Hashable {
     /// - Parameter text: the reply without its leading `-`: `READONLY You can't write against a read only replica.`
     public init(text: String) {
         code = Self.code(of: text)
-        message = text.utf8.count <= Self.messageLimit ? text : String(text.prefix(Self.messageLimit / 4)) + "…"
+        let kept = text.utf8.count <= Self.messageLimit ? text : String(text.prefix(Self.messageLimit / 4)) + "…"
+        message = Self.isOfACluster(text) ? "\(kept) (\(Self.noCluster))" : kept
+    }
+
+    private static let noCluster = "cluster mode is on: use a Redis with cluster-enabled no, alone or behind Sentinel"
+
+    private static func isOfACluster(_ text: String) -> Bool {
+        let first = text.prefix { $0 != " " }
+        return ["MOVED", "ASK", "CROSSSLOT"].contains(first) || text.hasPrefix("ERR Script attempted to access")
     }
 
     private static let prefixes: [Substring: RedisError.Code] = [
@@ -88,6 +96,7 @@ public struct RedisServerError: Sendable, Hashable {
     ]
 
     private static func code(of text: String) -> RedisError.Code {
+        if isOfACluster(text) { return .rejected }
         let first = text.prefix { $0 != " " }
         if let code = prefixes[first] { return code }
         guard first == "ERR" else { return .serverError }

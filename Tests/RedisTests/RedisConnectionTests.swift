@@ -1,5 +1,6 @@
 import Glibc
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import Redis
@@ -145,6 +146,22 @@ import Testing
         for call in [write, script, flagged] { #expect(await failure(call) == .noPermission) }
         _ = try await connection.send(RedisCommand("ACL", "SETUSER", "default", "+set"))
         #expect(await failure(write) == nil)
+    }
+
+    @Test func aClustersNodeSaysWhatToUseInstead() async throws {
+        let server = try await RedisServer(["--cluster-enabled", "yes"])
+        let connection = try await connect(RedisEndpoint(.unix(path: server.socketPath)))
+        _ = try await connection.send(RedisCommand("CLUSTER", "ADDSLOTSRANGE", "0", "16383"))
+        try await eventually("a cluster that is up") {
+            let info = try? await connection.send(RedisCommand("CLUSTER", "INFO")).string
+            return info?.contains("cluster_state:ok") == true
+        }
+        let script = RedisCommand("EVAL", "#!lua\nreturn redis.call('GET', KEYS[1]) or redis.call('GET', 'b')", "1", "a")
+        for command in [RedisCommand("MGET", "a", "b"), script] {
+            let error = try await connection.send([command])[0].serverError
+            #expect(error?.code == .rejected, "\(error?.message ?? "")")
+            #expect(error?.message.contains("cluster mode is on") == true, "\(error?.message ?? "")")
+        }
     }
 
     @Test func aServerThatCannotSaveIsMisconfigured() async throws {

@@ -78,6 +78,7 @@ import Testing
         ("READONLY You can't write against a read only replica.", RedisError.Code.readOnly),
         ("READONLY You can't write against a read only replica. script: abc, on @user_script:1.", .readOnly),
         ("LOADING Redis is loading the dataset in memory", .loading),
+        ("MOVED 3999 127.0.0.1:6381", .rejected), ("ASK 3999 127.0.0.1:6381", .rejected),
         ("OOM command not allowed when used memory > 'maxmemory'.", .outOfMemory),
         ("NOREPLICAS Not enough good replicas to write.", .noReplicas),
         ("NOAUTH Authentication required.", .noAuth),
