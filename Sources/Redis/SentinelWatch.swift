@@ -11,7 +11,9 @@ extension Sentinels {
         }
         await withTaskGroup(of: Void.self) { tasks in
             tasks.addTask { await self.ask(again: eventLoop, tell) }
-            tasks.addTask { await self.listen(on: eventLoop, tell) }
+            for place in self.heralds.indices {
+                tasks.addTask { await self.listen(to: place, on: eventLoop, tell) }
+            }
             await tasks.waitForAll()
         }
         let left = state.withLockedValue { state in
@@ -55,12 +57,10 @@ extension Sentinels {
         }
         let deaf = state.withLockedValue { state in
             state.answered = answers.map { $0 != nil }
-            return state.subscription.flatMap {
-                answers.indices.contains($0.place) && answers[$0.place] == nil ? $0 : nil
-            }
+            return state.subscriptions.filter { answers.indices.contains($0.key) && answers[$0.key] == nil }
         }
         // Who hangs says nothing to its subscribers either, and keeps their connections.
-        deaf?.connection.close()
+        for connection in deaf.values { connection.close() }
         return answers.compactMap(\.self)
     }
 
@@ -76,20 +76,23 @@ extension Sentinels {
 
     // MARK: By listening
 
-    /// Subscribes to one Sentinel after the other, each as long as its connection lives.
+    /// Subscribes to one Sentinel, again whenever its connection ends. All are listened to: the one that leads a failover says so
+    /// first, and the others up to two seconds later.
     private func listen(
-        on eventLoop: any EventLoop, _ tell: @escaping @Sendable (RedisEndpoint.Address) -> Void
+        to place: Int, on eventLoop: any EventLoop, _ tell: @escaping @Sendable (RedisEndpoint.Address) -> Void
     ) async {
-        var place = 0
         while !Task.isCancelled {
             let (ends, end) = AsyncStream<Void>.makeStream()
-            let pushed: @Sendable (RedisValue) -> Void = { [master] value in
-                if let address = Self.moved(value, master) { tell(address) }
+            let pushed: @Sendable (RedisValue) -> Void = { [master, state] value in
+                guard let moved = Self.moved(value, master) else { return }
+                // Of another master it may know by that name nobody wants to hear.
+                if let used = state.withLockedValue({ $0.handedOut }), used != moved.from { return }
+                tell(moved.to)
             }
             if let connection = try? await RedisConnection.connect(
                 to: heralds[place], on: eventLoop, timeout: patience, pushed: pushed)
             {
-                state.withLockedValue { [place] in $0.subscription = (place, connection) }
+                state.withLockedValue { $0.subscriptions[place] = connection }
                 connection.onClose { _ in end.finish() }
                 connection.push(RedisCommand("SUBSCRIBE", "+switch-master"))
                 await withTaskCancellationHandler {
@@ -97,20 +100,21 @@ extension Sentinels {
                 } onCancel: {
                     end.finish()
                 }
-                state.withLockedValue { $0.subscription = nil }
+                state.withLockedValue { $0.subscriptions[place] = nil }
                 connection.close()
             }
-            place = (place + 1) % heralds.count
             try? await Task.sleep(for: .milliseconds(.random(in: 200...500)))
         }
     }
 
     /// `message`, `+switch-master`, `<name> <old host> <old port> <new host> <new port>`
-    static func moved(_ value: RedisValue, _ master: String) -> RedisEndpoint.Address? {
+    static func moved(
+        _ value: RedisValue, _ master: String
+    ) -> (from: RedisEndpoint.Address, to: RedisEndpoint.Address)? {
         guard let words = value.list, words.count == 3, words[0].string == "message",
             let parts = words[2].string?.split(separator: " "), parts.count == 5, parts[0] == master,
-            let port = Int(parts[4])
+            let old = Int(parts[2]), let new = Int(parts[4])
         else { return nil }
-        return .tcp(host: String(parts[3]), port: port)
+        return (.tcp(host: String(parts[1]), port: old), .tcp(host: String(parts[3]), port: new))
     }
 }

@@ -27,7 +27,8 @@ public final class Sentinels: RedisLocator {
         var handedOut: RedisEndpoint.Address?
         /// Heard of, and not handed out yet.
         var news: RedisEndpoint.Address?
-        var subscription: (place: Int, connection: RedisConnection)?
+        /// By the place of their herald.
+        var subscriptions: [Int: RedisConnection] = [:]
     }
     let state: NIOLockedValueBox<State>
 

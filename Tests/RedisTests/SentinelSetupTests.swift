@@ -144,7 +144,7 @@ import Testing
         #expect(all.sentinels == nil)
     }
 
-    @Test func aSubscriptionLeavesASentinelThatHangs() async throws {
+    @Test func aSentinelThatHangsIsSubscribedToAgain() async throws {
         let other = try await LoneSentinel([("mymaster", server.port ?? 0)])
         let all = Sentinels(
             master: "mymaster", nodes: [good.endpoint, other.endpoint],
@@ -154,10 +154,13 @@ import Testing
             return clients.split(whereSeparator: \.isNewline).count { $0.contains(" sub=1 ") }
         }
         let watching = Task { await all.watch(on: loops.next()) { _ in } }
-        try await eventually("a subscription to the first") { try await subscribers(good) == 1 }
+        for sentinel in [good, other] {
+            try await eventually("a subscription") { try await subscribers(sentinel) == 1 }
+        }
         good.process.signal(19)
-        try await eventually("one to the second") { try await subscribers(other) == 1 }
+        try await eventually("one less") { all.state.withLockedValue { $0.subscriptions.keys.sorted() } == [1] }
         good.process.signal(18)
+        try await eventually("a new one") { all.state.withLockedValue { $0.subscriptions.keys.sorted() } == [0, 1] }
         watching.cancel()
         await watching.value
     }
