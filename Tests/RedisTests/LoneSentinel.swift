@@ -13,8 +13,11 @@ final class LoneSentinel: Sendable {
     /// - Parameters:
     ///   - masters: by name, with the port on loopback; none at all is fine.
     ///   - tls: what to speak; a host's, whose files are shown by the Sentinel too.
+    ///   - quorum: more than there are, if nothing else is said: what it takes for down is not failed over.
     ///   - options: further lines of its file.
-    init(_ masters: [(name: String, port: Int)], tls: RedisTLS? = nil, _ options: [String] = []) async throws {
+    init(
+        _ masters: [(name: String, port: Int)], tls: RedisTLS? = nil, quorum: Int = 5, _ options: [String] = []
+    ) async throws {
         directory = try TemporaryDirectory()
         port = try freePort()
         self.tls = tls
@@ -26,8 +29,7 @@ final class LoneSentinel: Sendable {
             lines += ["tls-ca-cert-file \(tls.authorities ?? "")", "tls-replication yes", "tls-auth-clients yes"]
         }
         for (name, port) in masters {
-            // Nothing that it takes for down is failed over by it: there is nobody to agree.
-            lines += ["sentinel monitor \(name) 127.0.0.1 \(port) \(masters.count == 1 && tls != nil ? 1 : 5)"]
+            lines += ["sentinel monitor \(name) 127.0.0.1 \(port) \(quorum)"]
             lines += ["sentinel down-after-milliseconds \(name) 60000"]
         }
         try Files.write((lines + options).joined(separator: "\n") + "\n", to: directory.file("sentinel.conf"))

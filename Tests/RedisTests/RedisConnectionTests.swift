@@ -149,14 +149,15 @@ import Testing
     }
 
     @Test func aClustersNodeSaysWhatToUseInstead() async throws {
-        let server = try await RedisServer(["--cluster-enabled", "yes"])
+        let server = try await RedisServer(["--cluster-enabled", "yes", "--cluster-port", String(freePort())])
         let connection = try await connect(RedisEndpoint(.unix(path: server.socketPath)))
         _ = try await connection.send(RedisCommand("CLUSTER", "ADDSLOTSRANGE", "0", "16383"))
         try await eventually("a cluster that is up") {
             let info = try? await connection.send(RedisCommand("CLUSTER", "INFO")).string
             return info?.contains("cluster_state:ok") == true
         }
-        let script = RedisCommand("EVAL", "#!lua\nreturn redis.call('GET', KEYS[1]) or redis.call('GET', 'b')", "1", "a")
+        let text = "#!lua\nreturn redis.call('GET', KEYS[1]) or redis.call('GET', 'b')"
+        let script = RedisCommand("EVAL", text, "1", "a")
         for command in [RedisCommand("MGET", "a", "b"), script] {
             let error = try await connection.send([command])[0].serverError
             #expect(error?.code == .rejected, "\(error?.message ?? "")")
