@@ -99,4 +99,17 @@ import Testing
         #expect(try await turned(rig, "filtered") == nil)
         #expect(await rig.verdict(try Rig.signal(target: "b")) == .duplicate)
     }
+
+    @Test func whatFailsHalfWrittenIsNoDuplicateOfItself() async throws {
+        let rig = try await Rig()
+        // The queue can be read, and not be written to: it is found out in the midst of the writes.
+        try await rig.redis.command("ACL", "SETUSER", "default", "resetkeys", "%R~{test}:q:*", "~{test}:[^q]*")
+        let outcome = await rig.decide(try Rig.signal())[0]
+        #expect(outcome.verdict == .unavailable)
+        #expect(try await rig.redis.command("KEYS", "{test}:r:*").list.isEmpty)
+        try await rig.redis.command("ACL", "SETUSER", "default", "allkeys")
+        try await eventually("the store open again") { rig.store.state == .open }
+        #expect(await rig.verdict(try Rig.signal()) == .accepted)
+        #expect(try await rig.deliver().count == 1)
+    }
 }
