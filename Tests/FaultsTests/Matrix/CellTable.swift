@@ -28,8 +28,9 @@ enum CellTable {
         Absence(why: "behind Sentinels a master that ends is failed over before it is back: failover-kill") {
             $0.fault == .olderFile && $0.store == .sentinel
         },
-        Absence(why: "what is lost with its host is lost between the gate's write and its delivery") {
-            $0.fault == .allLost && ($0.step != .gateReply || $0.hosts > 1 || $0.store == .sentinel)
+        Absence(why: "what is lost with its host has one host, and a sink that can be held off") {
+            $0.fault == .allLost
+                && ($0.step != .sinkWrite || $0.sink != .kubernetes || $0.hosts > 1 || $0.store == .sentinel)
         },
     ]
 
@@ -51,22 +52,22 @@ enum CellTable {
         return cells.filter(exists)
     }()
 
-    /// Every fault once, every step at least twice, and every number of senders and hosts, store and sink with many.
+    /// Every fault at two steps, every step with several faults, and every number of senders and hosts, store and sink with many.
     static let slice: [Cell] = {
-        let steps = Cell.Step.allCases
+        let (steps, faults) = (Cell.Step.allCases, Cell.Fault.allCases)
         var cells: [Cell] = []
-        for (place, fault) in Cell.Fault.allCases.enumerated() {
-            // Three times seven is one more than twice ten: every step has its turn, and neighbours are not alike.
-            let candidates = steps.indices.lazy.map { steps[(place * 7 + $0) % steps.count] }.flatMap { step in
+        for place in 0..<faults.count * 2 {
+            let (fault, round) = (faults[place % faults.count], place / faults.count)
+            // Seven has no divisor with ten in common: every step has its turn, and neighbours are not alike.
+            let candidates = steps.indices.map { steps[(place * 7 + round + $0) % steps.count] }.flatMap { step in
                 [place.isMultiple(of: 2), !place.isMultiple(of: 2)].map { plain in
                     Cell(
-                        step, fault, senders: place % 2 == 0 ? 3 : 1, hosts: place / 2 % 2 == 0 ? 2 : 1,
+                        step, fault, senders: (place + round) % 2 == 0 ? 3 : 1, hosts: place / 2 % 2 == 0 ? 2 : 1,
                         plain ? .plain : .sentinel, place % 3 == 0 ? .kubernetes : .jsonl)
                 }
             }
-            if let cell = candidates.first(where: exists) ?? all.first(where: { $0.fault == fault }) {
-                cells.append(cell)
-            }
+            let cell = candidates.first { exists($0) && !cells.contains($0) } ?? all.first { $0.fault == fault }
+            if let cell, !cells.contains(cell) { cells.append(cell) }
         }
         return cells
     }()

@@ -40,7 +40,7 @@ struct Injection: Sendable {
         let copy = try TemporaryDirectory()
         let master = try await rig.store.master()
         if fault == .olderFile { try await keepFile(of: rig.store.servers[master], in: copy.path) }
-        if [.olderFile, .flushAll, .allLost, .failoverByHand, .masterStop].contains(fault) {
+        if [.olderFile, .flushAll, .failoverByHand, .masterStop].contains(fault) {
             let before = ledger.totals.acknowledged
             try await eventually("\(ahead) acknowledgements before the fault", within: .seconds(30)) {
                 ledger.totals.acknowledged >= before + ahead
@@ -53,7 +53,6 @@ struct Injection: Sendable {
         let bites = bitten(master)
         try await strike(rig.hosts[host], master, copy.path)
         ambush.release()
-        if fault == .allLost { rig.hosts[host].kill() }
         do {
             try await awaitBite(master, refused: refused, bites: bites)
             try await Task.sleep(for: lasting)
@@ -73,7 +72,15 @@ struct Injection: Sendable {
         case .masterStop: server.freeze()
         case .failoverByHand: try await rig.store.failOver()
         case .flushAll: _ = try await rig.store.command(master, "FLUSHALL")
-        case .allLost: _ = try await rig.store.command(master, "FLUSHALL")
+        case .allLost:
+            rig.sink.proxy?.add(.timeout)
+            try await eventually("an end that was acknowledged and not delivered") {
+                let shown = Set(try await rig.shown().filter(\.isResolved).map(\.firing))
+                return ledger.entries.contains { $1.isEndAcknowledged && !shown.contains($0) }
+            }
+            host.kill()
+            _ = try await rig.store.command(master, "FLUSHALL")
+            rig.sink.proxy?.heal()
         case .olderFile:
             server.kill()
             Files.remove(server.directory.file("appendonlydir"))
@@ -137,10 +144,24 @@ struct Injection: Sendable {
             try await eventually("a refusal by \(errorWord)", every: .milliseconds(50)) {
                 await rig.store.refusals(master, errorWord) > refused
             }
-        } else if rig.store.kind == .sentinel, [.failoverKill, .failoverByHand, .masterStop].contains(fault) {
+        } else if rig.store.kind == .sentinel, fault == .masterStop {
+            try await pauseUntilReplaced(master)
+        } else if [.failoverKill, .failoverByHand].contains(fault) {
             try await eventually("another master", within: .seconds(30), every: .milliseconds(100)) {
                 try await rig.store.master() != master
             }
+        }
+    }
+
+    /// The master comes back while it is being replaced, and does not know of that.
+    private func pauseUntilReplaced(_ master: Int) async throws {
+        try await eventually("a Sentinel that begins a failover", within: .seconds(30)) {
+            await rig.store.isFailingOver()
+        }
+        try await Task.sleep(for: lasting / 5)
+        rig.store.servers[master].thaw()
+        try await eventually("another master", within: .seconds(30), every: .milliseconds(100)) {
+            try await rig.store.master() != master
         }
     }
 

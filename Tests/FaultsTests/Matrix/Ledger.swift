@@ -49,10 +49,13 @@ final class Ledger: Sendable {
         var slowest = Duration.zero
     }
     private struct State: Sendable {
+        var sent: Set<Firing> = []
         var entries: [Firing: Entry] = [:]
         var totals = Totals()
     }
     private let state = Mutex(State())
+
+    func sending(_ firing: Firing) { state.withLock { _ = $0.sent.insert(firing) } }
 
     func answered(_ firing: Firing, resolved: Bool, _ answer: Answer?, after took: Duration) {
         state.withLock { state in
@@ -75,6 +78,7 @@ final class Ledger: Sendable {
         }
     }
 
+    var sent: Set<Firing> { state.withLock { $0.sent } }
     var entries: [Firing: Entry] { state.withLock { $0.entries } }
     var totals: Totals { state.withLock { $0.totals } }
 }

@@ -126,6 +126,15 @@ final class MatrixStore: Sendable {
         }
     }
 
+    /// Whether a Sentinel is replacing the master at the moment.
+    func isFailingOver() async -> Bool {
+        for place in sentinels.indices {
+            let told = try? await ask(place, "SENTINEL", "master", Self.name)
+            if told?.contains("failover_in_progress") == true { return true }
+        }
+        return false
+    }
+
     /// All that a host's bytes may pass.
     var hostLinks: [FaultProxy] { proxies + sentinelProxies }
 

@@ -20,14 +20,15 @@ final class Flag: Sendable {
     /// Cells at once. Most of a cell is waiting.
     private static let lanes = setting("LANES").flatMap { Int($0) } ?? 6
 
-    /// `PORTCULLIS_MATRIX_CELL` names one cell to run, `PORTCULLIS_MATRIX_MINUTES` how long to run cells at random; without
-    /// them it is the slice.
+    /// `PORTCULLIS_MATRIX_CELL` names one cell to run, and `PORTCULLIS_MATRIX_RUNS` how often, each time with the next seed;
+    /// `PORTCULLIS_MATRIX_MINUTES` says how long to run cells at random. Without them it is the slice.
     @Test func nothingIsLostAndNothingIsThereTwice() async throws {
         var random = SeededRandom(Self.seed)
         if let text = Self.setting("CELL") {
             let cell = try #require(Cell(text), "\(text) is no cell: step/fault/1x1/plain/jsonl")
             #expect(CellTable.exists(cell), "\(CellTable.absent.first { $0.isSo(cell) }?.why ?? "")")
-            return await Self.run([(cell, Self.seed)].makeIterator())
+            let runs = Self.setting("RUNS").flatMap { UInt64($0) } ?? 1
+            return await Self.run((0..<runs).map { (cell, Self.seed &+ $0) }.makeIterator())
         }
         if let minutes = Self.setting("MINUTES").flatMap({ Double($0) }) {
             let deadline = ContinuousClock.now + .seconds(minutes * 60)

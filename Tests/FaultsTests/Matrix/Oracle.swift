@@ -15,15 +15,20 @@ struct Judgement: Sendable {
 }
 
 enum Oracle {
-    /// - Parameter letters: all dead letters, as text.
+    /// - Parameters:
+    ///   - entries: what was acknowledged; `sent`: that, and what was not.
+    ///   - letters: all dead letters, as text.
     static func judge(
         _ entries: [Firing: Ledger.Entry], sent: Set<Firing>, _ shown: [Shown], letters: String, _ sink: Cell.SinkKind
     ) -> Judgement {
         var judgement = Judgement()
         let byFiring = Dictionary(grouping: shown, by: \.firing)
-        for (firing, entry) in entries.sorted(by: { $0.key.description < $1.key.description }) {
-            judgement.firings += 1
+        for firing in sent.sorted(by: { $0.description < $1.description }) {
             let mine = byFiring[firing] ?? []
+            judgement.doubled += doubled(firing, mine, sink)
+            // What was never acknowledged may be there or not.
+            guard let entry = entries[firing] else { continue }
+            judgement.firings += 1
             let buried = letters.contains(firing.description)
             if mine.isEmpty {
                 if !buried { judgement.lost.append("\(firing)") }
@@ -35,12 +40,6 @@ enum Oracle {
                 }
             }
             if entry.accepted > 1 { judgement.doubled.append("\(firing) was new \(entry.accepted) times") }
-            let episodes = Set(mine.map(\.episode))
-            if sink == .kubernetes, mine.count > 1 {
-                judgement.doubled.append("\(firing) has \(mine.count) objects: \(mine.map(\.id))")
-            } else if episodes.count > 1 {
-                judgement.doubled.append("\(firing) has episodes \(episodes.sorted())")
-            }
         }
         for (file, lines) in Dictionary(grouping: shown.filter { $0.file != nil }, by: \.file) {
             let ids = Dictionary(grouping: lines, by: \.id).filter { $1.count > 1 }
@@ -50,8 +49,16 @@ enum Oracle {
         return judgement
     }
 
+    private static func doubled(_ firing: Firing, _ shown: [Shown], _ sink: Cell.SinkKind) -> [String] {
+        let episodes = Set(shown.map(\.episode))
+        if sink == .kubernetes {
+            return shown.count > 1 ? ["\(firing) has \(shown.count) objects: \(shown.map(\.id))"] : []
+        }
+        return episodes.count > 1 ? ["\(firing) has episodes \(episodes.sorted())"] : []
+    }
+
     /// Whether everything acknowledged has arrived.
     static func isSettled(_ entries: [Firing: Ledger.Entry], _ shown: [Shown]) -> Bool {
-        judge(entries, sent: [], shown, letters: "", .jsonl).lost.isEmpty
+        judge(entries, sent: Set(entries.keys), shown, letters: "", .jsonl).lost.isEmpty
     }
 }
