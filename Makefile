@@ -35,9 +35,10 @@ demo: install-run build ## the story of the README, by itself
 readme: install-run build ## put the demo's output into README.md
 	@scripts/refresh-readme.sh $(PORTCULLIS)
 
-bench: install-bench build ## requests/s beside redis-benchmark and Alertmanager, a 503's time, objects/s, a relist's memory
+bench: install-bench build ## requests/s beside redis-benchmark and Alertmanager, a 503's time, memory, objects/s, a relist's memory
 	@Benchmarks/load.sh $(PORTCULLIS)
 	@Benchmarks/outage.sh $(PORTCULLIS)
+	@Benchmarks/sizing.sh $(PORTCULLIS)
 	swift build -c release --product test-api-server
 	@Benchmarks/kubernetes.sh $(PORTCULLIS) .build/release/test-api-server
 
