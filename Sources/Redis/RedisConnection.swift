@@ -1,3 +1,4 @@
+internal import Glibc
 public import NIOCore
 internal import NIOPosix
 internal import NIOSSL
@@ -158,8 +159,18 @@ extension RedisError {
         {
             self.init(.timedOut, "connecting to \(address) took too long")
         } else {
-            self.init(.refused, "can't connect to \(address): \(error)")
+            self.init(.refused, "can't connect to \(address): \(Self.words(error))")
         }
+    }
+
+    /// `Connection refused`, without the calls and the addresses that NIO's descriptions are full of.
+    private static func words(_ error: any Error) -> String {
+        if let error = error as? IOError { return String(cString: strerror(error.errnoCode)) }
+        guard let error = error as? NIOConnectionError else { return "\(error)" }
+        guard !error.connectionErrors.isEmpty else { return "nobody knows the name \(error.host)" }
+        // One name, several addresses, and mostly one reason.
+        let all = error.connectionErrors.map { words($0.error) }
+        return all.enumerated().filter { all.firstIndex(of: $1) == $0 }.map(\.element).joined(separator: ", ")
     }
 }
 

@@ -90,13 +90,21 @@ import Testing
         #expect(await code { _ = try await connect(refused) } == .serverError)
     }
 
-    @Test func noServerIsRefused() async throws {
+    @Test func noServerIsRefusedWithItsReason() async throws {
         let scratch = Scratch()
-        let nowhere = [
-            RedisEndpoint(.unix(path: scratch.path + "/r")), RedisEndpoint(.tcp(host: "127.0.0.1", port: 1)),
+        let nowhere: [(RedisEndpoint, String)] = [
+            (RedisEndpoint(.unix(path: scratch.path + "/r")), "No such file or directory"),
+            (RedisEndpoint(.tcp(host: "127.0.0.1", port: 1)), "Connection refused"),
+            (RedisEndpoint(.tcp(host: "redis.invalid", port: 1)), "nobody knows the name redis.invalid"),
         ]
-        for endpoint in nowhere {
-            #expect(await code { _ = try await connect(endpoint) } == .refused)
+        for (endpoint, reason) in nowhere {
+            do throws(RedisError) {
+                _ = try await connect(endpoint)
+                Issue.record("connected")
+            } catch {
+                #expect(error.code == .refused)
+                #expect(error.message == "can't connect to \(endpoint): \(reason)")
+            }
         }
     }
 
