@@ -56,7 +56,9 @@ import Testing
         let verified = NIOLockedValueBox(Set<ObjectIdentifier>())
         try await withStore(
             server.endpoint, group: group,
-            verify: { connection, _ in verified.withLockedValue { _ = $0.insert(ObjectIdentifier(connection.eventLoop)) } }
+            verify: { connection, _ in
+                verified.withLockedValue { _ = $0.insert(ObjectIdentifier(connection.eventLoop)) }
+            }
         ) { store in
             try await opened(store)
             try await eventually("three connections") {
