@@ -10,6 +10,8 @@ struct Injection: Sendable {
     let toxic: FaultProxy.Toxic
     /// The command that a user is forbidden.
     let command: String
+    /// Where each host has a link of its own: whether the fault is on all of them.
+    let onAllLinks: Bool
     /// Acknowledgements between the copy of the file and the fault.
     let ahead: Int
 
@@ -32,6 +34,7 @@ struct Injection: Sendable {
             }
         command = ["evalsha", "zadd", "set", "info", "hset"].randomElement(using: &random) ?? "evalsha"
         ahead = Int.random(in: 3...8, using: &random)
+        onAllLinks = Bool.random(using: &random)
     }
 
     /// - Throws: when the step was not reached, or the fault did not bite: the cell was not exercised.
@@ -51,7 +54,7 @@ struct Injection: Sendable {
         defer { ambush.release() }
         let host = try await ambush.sprung(within: .seconds(30))
         let bites = bitten(master)
-        try await strike(rig.hosts[host], master, copy.path)
+        try await strike(host, master, copy.path)
         ambush.release()
         do {
             try await awaitBite(master, refused: refused, bites: bites)
@@ -63,8 +66,8 @@ struct Injection: Sendable {
         try await end(rig.hosts[host], master)
     }
 
-    private func strike(_ host: HostProcess, _ master: Int, _ copy: String) async throws {
-        let server = rig.store.servers[master]
+    private func strike(_ place: Int, _ master: Int, _ copy: String) async throws {
+        let (server, host) = (rig.store.servers[master], rig.hosts[place])
         switch rig.cell.fault {
         case .hostKill: host.kill()
         case .hostStop: host.signal(SIGSTOP)
@@ -90,8 +93,9 @@ struct Injection: Sendable {
         case .readOnly: _ = try await rig.store.command(master, "REPLICAOF", "127.0.0.1", "1")
         case .permission: _ = try await rig.store.command(master, "ACL", "SETUSER", "default", "-" + command)
         default:
-            let fault = rig.cell.fault
-            for proxy in fault.isOnLink ? rig.store.hostLinks : [rig.store.proxies[master]] {
+            let (fault, own) = (rig.cell.fault, rig.store.kind == .plain && !onAllLinks)
+            let links = own ? [rig.store.proxies[place]] : rig.store.hostLinks
+            for proxy in fault.isOnLink ? links : [rig.store.proxies[master]] {
                 proxy.add(toxic, direction, peer: fault.isOnLink ? "host" : "replica")
             }
             if case .slowClose = toxic {

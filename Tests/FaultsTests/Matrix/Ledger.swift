@@ -46,6 +46,7 @@ final class Ledger: Sendable {
         var unanswered = 0
         /// Statuses that no sender should ever see here.
         var odd: [Int] = []
+        /// Of the refusals.
         var slowest = Duration.zero
     }
     private struct State: Sendable {
@@ -59,7 +60,6 @@ final class Ledger: Sendable {
 
     func answered(_ firing: Firing, resolved: Bool, _ answer: Answer?, after took: Duration) {
         state.withLock { state in
-            state.totals.slowest = max(state.totals.slowest, took)
             guard let answer else {
                 state.totals.unanswered += 1
                 return
@@ -72,7 +72,9 @@ final class Ledger: Sendable {
                 if answer.verdicts == ["accepted"] { entry.accepted += 1 }
                 if answer.verdicts == ["resolved"] { entry.ended += 1 }
                 state.entries[firing] = entry
-            case 503: state.totals.refused += 1
+            case 503:
+                state.totals.refused += 1
+                state.totals.slowest = max(state.totals.slowest, took)
             default: state.totals.odd.append(answer.status)
             }
         }

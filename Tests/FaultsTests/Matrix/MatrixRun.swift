@@ -30,12 +30,16 @@ struct CellReport: Sendable {
         return found
     }
 
+    private static func seconds(_ time: Duration) -> Double {
+        ((Double(time.components.seconds) + Double(time.components.attoseconds) / 1e18) * 10).rounded() / 10
+    }
+
     var line: String {
-        let seconds = Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18
-        return "\(failures.isEmpty ? "ok  " : "FAIL") \(cell) seed \(seed): exercised \(unexercised.isEmpty ? 1 : 0), "
+        "\(failures.isEmpty ? "ok  " : "FAIL") \(cell) seed \(seed): exercised \(unexercised.isEmpty ? 1 : 0), "
             + "firings \(judgement.firings), delivered \(judgement.delivered), lost \(judgement.lost.count), "
             + "doubled \(judgement.doubled.count), repeated \(judgement.repeated.count); 2xx \(totals.acknowledged), "
-            + "503 \(totals.refused), unanswered \(totals.unanswered); \((seconds * 10).rounded() / 10) s"
+            + "503 \(totals.refused), the slowest after \(Self.seconds(totals.slowest)) s, "
+            + "unanswered \(totals.unanswered); \(Self.seconds(took)) s"
     }
 }
 

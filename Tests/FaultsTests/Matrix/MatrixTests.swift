@@ -18,7 +18,7 @@ final class Flag: Sendable {
 
     private static let seed = setting("SEED").flatMap { UInt64($0) } ?? 1
     /// Cells at once. Most of a cell is waiting.
-    private static let lanes = setting("LANES").flatMap { Int($0) } ?? 6
+    private static let lanes = setting("LANES").flatMap { Int($0) } ?? 10
 
     /// `PORTCULLIS_MATRIX_CELL` names one cell to run, and `PORTCULLIS_MATRIX_RUNS` how often, each time with the next seed;
     /// `PORTCULLIS_MATRIX_MINUTES` says how long to run cells at random. Without them it is the slice.
@@ -42,7 +42,7 @@ final class Flag: Sendable {
     }
 
     private static func run(_ cells: some IteratorProtocol<(Cell, UInt64)>) async {
-        print("matrix: seed \(seed)")
+        say("matrix: seed \(seed)")
         var cells = cells
         var reports: [CellReport] = []
         await withTaskGroup(of: CellReport.self) { tasks in
@@ -52,7 +52,7 @@ final class Flag: Sendable {
             }
             for _ in 0..<lanes { begin() }
             for await report in tasks {
-                print("matrix: \(report.line)")
+                say("matrix: \(report.line)")
                 reports.append(report)
                 begin()
             }
@@ -61,11 +61,18 @@ final class Flag: Sendable {
             Issue.record(
                 """
                 \(report.cell): \(report.failures.joined(separator: "\n"))
+                \(report.judgement.evidence.prefix(40).joined(separator: "\n"))
                 again: PORTCULLIS_MATRIX_SEED=\(report.seed) PORTCULLIS_MATRIX_CELL=\(report.cell) \
                 swift test --skip-build --filter MatrixTests.nothingIsLost
                 """)
         }
-        print(summary(reports))
+        say(summary(reports))
+    }
+
+    /// At once, also where the output goes to a file.
+    private static func say(_ line: String) {
+        let bytes = Array((line + "\n").utf8)
+        _ = write(STDOUT_FILENO, bytes, bytes.count)
     }
 
     /// How often each step and fault was exercised, and the line that sums it up.

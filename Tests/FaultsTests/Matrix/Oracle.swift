@@ -12,6 +12,8 @@ struct Judgement: Sendable {
     var repeated: [String] = []
     /// In the sink, and never sent.
     var foreign: [String] = []
+    /// What the sink shows of every identity that something is wrong with.
+    var evidence: [String] = []
 }
 
 enum Oracle {
@@ -44,6 +46,15 @@ enum Oracle {
         for (file, lines) in Dictionary(grouping: shown.filter { $0.file != nil }, by: \.file) {
             let ids = Dictionary(grouping: lines, by: \.id).filter { $1.count > 1 }
             judgement.repeated += ids.keys.map { "\($0) in file \(file ?? 0)" }
+        }
+        let wrong = judgement.lost + judgement.doubled
+        for name in Set(sent.map(\.identity)).sorted() where wrong.contains(where: { $0.contains(name + " ") }) {
+            for one in shown.filter({ $0.firing.identity == name }).sorted(by: { $0.version < $1.version }) {
+                let place = one.file.map { "file \($0)" } ?? one.id
+                judgement.evidence.append(
+                    "\(one.firing): episode \(one.episode) version \(one.version) "
+                        + "\(one.isResolved ? "resolved" : "firing") in \(place)")
+            }
         }
         judgement.foreign = Set(shown.map(\.firing)).subtracting(sent).map(\.description).sorted()
         return judgement
