@@ -11,9 +11,11 @@ TEST_PACKAGES := $(RUN_PACKAGES) procps redis-sentinel redis-tools prometheus pr
 LINT_PACKAGES := git make lua5.1 shellcheck
 BENCH_PACKAGES := $(RUN_PACKAGES) redis-tools prometheus-alertmanager wrk
 CONFIG ?= examples/quickstart.yaml
+MINUTES ?= 60
+SEED ?=
 PORTCULLIS := .build/release/portcullis
 
-.PHONY: help run build test demo readme bench lint format install-build install-run install-test install-lint install-bench
+.PHONY: help run build test soak demo readme bench lint format install-build install-run install-test install-lint install-bench
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +30,10 @@ build: install-build ## build .build/release/portcullis
 test: install-test ## build once, run every test
 	swift build --build-tests
 	@scripts/test.sh
+
+soak: install-test ## run random cells of the fault matrix for MINUTES (60), from SEED
+	swift build --build-tests
+	@scripts/soak.sh $(MINUTES) $(SEED)
 
 demo: install-run build ## the story of the README, by itself
 	@scripts/demo.sh $(PORTCULLIS)

@@ -32,7 +32,7 @@ struct Injection: Sendable {
             case "bandwidth": .bandwidth(rate)
             default: .timeout
             }
-        command = ["evalsha", "zadd", "set", "info", "hset"].randomElement(using: &random) ?? "evalsha"
+        command = ["evalsha", "zadd", "set", "get", "hset"].randomElement(using: &random) ?? "evalsha"
         ahead = Int.random(in: 3...8, using: &random)
         onAllLinks = Bool.random(using: &random)
     }
@@ -98,10 +98,6 @@ struct Injection: Sendable {
             for proxy in fault.isOnLink ? links : [rig.store.proxies[master]] {
                 proxy.add(toxic, direction, peer: fault.isOnLink ? "host" : "replica")
             }
-            if case .slowClose = toxic {
-                let type = fault.isOnLink ? "normal" : "replica"
-                _ = try await rig.store.command(master, "CLIENT", "KILL", "TYPE", type)
-            }
         }
     }
 
@@ -143,7 +139,14 @@ struct Injection: Sendable {
     private func awaitBite(_ master: Int, refused: Int, bites: Int) async throws {
         let fault = rig.cell.fault
         if fault.isOnLink || fault.isOnReplication {
-            try await eventually("a bite of \(toxic)") { bitten(master) > bites }
+            try await eventually("a bite of \(toxic)", every: .milliseconds(50)) {
+                // Somebody has to close something.
+                if case .slowClose = toxic {
+                    let type = fault.isOnLink ? "normal" : "replica"
+                    _ = try await rig.store.command(master, "CLIENT", "KILL", "TYPE", type)
+                }
+                return bitten(master) > bites
+            }
         } else if [.outOfMemory, .readOnly, .permission].contains(fault) {
             try await eventually("a refusal by \(errorWord)", every: .milliseconds(50)) {
                 await rig.store.refusals(master, errorWord) > refused
