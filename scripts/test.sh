@@ -7,7 +7,9 @@ set -euo pipefail
 compute='^(SignalKit|SignalTesting|JSON|Policies|Tidy|Docs)Tests\.'
 hosts='^AcceptanceTests\.'
 faults='^FaultsTests\.'
+matrix='^FaultsTests\.MatrixTests'
 package='^AcceptanceTests\.ThirdParty'
+table='^FaultsTests\.FailureTable'
 output=$(mktemp /tmp/portcullis-tests.XXXXXX)
 trap 'rm -f "$output"' EXIT
 
@@ -23,5 +25,9 @@ group() { # group WHAT OPTION...
 group "stores and sinks" --skip "$compute" --skip "$hosts" --skip "$faults"
 group "what only computes" --filter "$compute"
 group "whole hosts" --filter "$hosts" --skip "$package"
-group "faults" --filter "$faults"
+group "faults" --filter "$faults" --skip "$table" --skip "$matrix"
+# It measures an outage against the Sentinels' own.
+group "the failure table" --filter "$table"
+# It runs its cells side by side itself.
+group "the fault matrix" --filter "$matrix"
 group "another package" --filter "$package"

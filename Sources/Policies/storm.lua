@@ -43,9 +43,12 @@ return function(settings, kit)
     return 'W' .. struct.pack('<I2', #times / 6) .. times .. targets, crossed
   end
 
+  -- Ids of one group are as long as each other, so the later opened is the greater.
   local function opened(id, key, group, now)
     redis.call('HSET', kit.key('s:', id), 'opened', now, 'group', group, 'window', key, 'flush', settings.flush, 'quiet',
       settings.quiet, 'longest', settings.longest, 'listed', settings.list_members)
+    local window = redis.call('GET', key)
+    if window and string.sub(window, 1, 1) == 'S' and string.sub(window, 2) > id then return end
     redis.call('SET', key, 'S' .. id, 'PX', settings.longest + 3600000)
   end
 
@@ -86,9 +89,10 @@ return function(settings, kit)
     if opening then
       local at = 0
       for place = #id - 5, #id do at = at * 256 + string.byte(id, place) end
+      if (arguments[3] or '') == '' then kit.fault('a member without its group') end
       storm = new(id, at)
-      storm.last, storm.version = math.max(at, record.episode), clock
     end
+    storm.last = math.max(storm.last, record.episode)
     local member = redis.call('HGET', kit.key('n:', id), fingerprint)
     local episode = tonumber(redis.call('ZSCORE', kit.key('m:', id), fingerprint) or '0')
     if member and episode > record.episode then return nil end

@@ -15,6 +15,8 @@ final class CoveredWrites: Sendable {
     private typealias Outcome = Result<[RedisValue], RedisError>
     private struct Item: Sendable {
         let commands: [RedisCommand]
+        /// Not sent after it.
+        let deadline: NIODeadline
         let waiter: CheckedContinuation<Outcome, Never>
     }
     private struct State: Sendable {
@@ -31,9 +33,10 @@ final class CoveredWrites: Sendable {
     /// One reply per command, and that to the cover behind them.
     /// - Throws: when it is not known what became of the commands: `.timedOut`, `.reset`, `.garbage`.
     func send(_ commands: [RedisCommand]) async throws(RedisError) -> [RedisValue] {
+        let deadline = NIODeadline.now() + TimeAmount(connection.timeout)
         let outcome = await withCheckedContinuation { (waiter: CheckedContinuation<Outcome, Never>) in
             let idle = state.withLockedValue { state in
-                state.waiting.append(Item(commands: commands, waiter: waiter))
+                state.waiting.append(Item(commands: commands, deadline: deadline, waiter: waiter))
                 defer { state.busy = true }
                 return !state.busy
             }
@@ -43,7 +46,15 @@ final class CoveredWrites: Sendable {
     }
 
     private func drain() async {
-        while let batch = next() {
+        while let items = next() {
+            let now = NIODeadline.now()
+            let batch = items.filter { $0.deadline > now }
+            for item in items where item.deadline <= now {
+                // Nothing is known against the store: there is too much to do.
+                let late = RedisError(.shut, "not sent: the replicas did not answer those before it in time")
+                item.waiter.resume(returning: .failure(late))
+            }
+            if batch.isEmpty { continue }
             let commands = batch.flatMap(\.commands) + [cover]
             let replies: [RedisValue]
             do throws(RedisError) {

@@ -161,8 +161,9 @@ public final class RedisStore: Sendable {
     }
 
     /// For a caller that finds a reply which can't be (garbage) or that is not good enough (`WAIT`).
-    public func shut(because reason: RedisError) {
-        shut(reason, generation: current.withLockedValue { $0.generation })
+    /// - Parameter opening: from which the reply came; nil: from the present one.
+    public func shut(because reason: RedisError, since opening: Int? = nil) {
+        shut(reason, generation: opening ?? current.withLockedValue { $0.generation })
     }
 
     private func note(_ error: RedisError, _ generation: Int) {

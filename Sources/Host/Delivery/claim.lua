@@ -1,6 +1,9 @@
 -- Takes due members of a sink's queue for `lease` ms. ARGV: sink, most, lease. The new score is the token: whoever
--- acknowledges with another one has lost the claim. What the sink is to be told comes in the same answer.
+-- acknowledges with another one has lost the claim. What the sink is to be told comes in the same answer. A fourth word says since
+-- when the store knows what it knows: a host that has nothing to ask the gate finds out by this that it was emptied.
 local sink, most, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local since = redis.call('GET', kit.key('born'))
+if ARGV[4] and since ~= ARGV[4] then return redis.error_reply('EMPTIED this is not the store that was verified') end
 local queue, attempts = kit.key('q:', sink), kit.key('a:', sink)
 local due = redis.call('ZRANGEBYSCORE', queue, '-inf', string.format('%.0f', kit.now()), 'LIMIT', 0, most)
 if #due == 0 then return {} end
@@ -8,7 +11,7 @@ local first = kit.take(#due)
 
 local history = kit.history(sink)
 -- Not written yet: emptied a moment ago.
-local born = tonumber(redis.call('GET', kit.key('born')) or '') or first
+local born = tonumber(since or '') or first
 local function told(member, episode)
   return history and redis.call('HGET', history, member) == string.format('%.0f', episode) and 1 or 0
 end

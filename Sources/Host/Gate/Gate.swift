@@ -29,18 +29,24 @@ final class Gate: Sendable {
         barrier = ReplicaBarrier(configuration.durability, within: configuration.state.timeout)
         replay = ReplayMemory(capacity: configuration.persist?.replay ?? 0, replicated: barrier != nil)
         reader = GateReader(
-            policies: configuration.gatePolicies, deadLetters: composer.deadLetters, memory: memory,
-            keeps: replay.capacity > 0, log: log)
+            policies: configuration.gatePolicies, deadLetters: composer.deadLetters, keeps: replay.capacity > 0,
+            others: configuration.gatePolicies.contains {
+                !($0 is Deduplicate || $0 is StormPolicy || $0 is Persist)
+            }, log: log)
         verification = StoreVerification(
             configuration,
             // allow-oom: a store that is full must still be told from one that must not be used.
             canary: composer.script("verify", PackageResources.verify_lua, flags: "allow-oom"), gate: commands.gate,
             memory: memory,
-            recovery: StoreRecovery(host: host, commands: commands, memory: replay, barrier: barrier, witness: witness))
+            recovery: StoreRecovery(
+                host: host, commands: commands, patience: max(.seconds(2), configuration.state.timeout * 2),
+                memory: replay, barrier: barrier, witness: witness))
     }
 
     /// Those that a connection must know before its first call.
     var scripts: [RedisScript] { commands.all + [verification.canary] }
+    /// Since when the store knows what it knows, as it was last verified.
+    var born: @Sendable () -> Int64 { { [memory] in memory.born } }
     /// What follows a write that replicas must vouch for.
     var cover: RedisCommand? { barrier?.command }
 
@@ -53,14 +59,21 @@ final class Gate: Sendable {
     ) async -> GateAnswer {
         var answer = GateAnswer()
         answer.outcomes.reserveCapacity(signals.count)
-        var calls = Calls(signals: signals[...], letters: letters[...])
+        var calls = Calls(signals: signals[...], letters: letters[...], most: max(replay.capacity / 4, 1 << 20))
         while let batch = calls.next() {
             // Nobody waits for the rest any more; what was decided stays.
             if let deadline, ContinuousClock.now >= deadline {
                 refuse(batch, policy: 1, "the request's deadline has passed", &answer)
                 continue
             }
-            let room = ReplayMemory.room(batch.signals.joined(), batch.letters.joined())
+            // Nothing grows old while nothing can be written.
+            guard case .open = store.state else {
+                refuse(batch, policy: 1, "", &answer)
+                continue
+            }
+            let room =
+                batch.signals.joined().reduce(0) { $0 + ReplayMemory.room($1) }
+                + batch.letters.joined().reduce(0) { $0 + ReplayMemory.room($1) }
             guard await reserve(room, in: store) else {
                 witness.replayRefused(batch.signals.reduce(0) { $0 + $1.count })
                 refuse(batch, policy: reader.policies.count, "not every replica has what was answered before", &answer)
@@ -85,25 +98,26 @@ final class Gate: Sendable {
             return refuse(batch, policy: 1, "", &answer)
         }
         var own = GateAnswer()
-        var kept: [ReplayMemory.Signal] = []
+        let opening = exchange.opening
+        var kept = GateReader.Kept()
         for (chunk, reply) in zip(batch.signals, exchange.values) {
-            own.outcomes += reader.read(reply, chunk, store, &kept)
+            own.outcomes += reader.read(reply, chunk, store, since: opening, &kept)
         }
         var stored: [GateDeadLetter] = []
         for (chunk, reply) in zip(batch.letters, exchange.values.dropFirst(batch.signals.count)) {
-            if reader.readLetters(reply, chunk, store, &own) { stored += chunk }
+            if reader.readLetters(reply, chunk, store, since: opening, &own) { stored += chunk }
         }
-        // First kept, then looked whether the store is still the one that was written to: one that is opened after
-        // this gets it again, and one that was opened before it is found out.
-        replay.keep(kept, stored, of: room)
+        let current = replay.keep(kept.signals, stored, of: room) { store.isOpen(since: opening) }
+        if current { memory.note(reading: kept.reading) }
         if replay.isPressed { relieve(in: store) }
         do throws(RedisError) {
             if let barrier, let last = exchange.values.last { try barrier.check(last) }
         } catch {
             // It may be written, and may be lost: nobody vouches for it, and for nothing after it.
-            store.shut(because: error)
+            store.shut(because: error, since: opening)
+            return refuse(batch, policy: 1, "", &answer)
         }
-        guard store.isOpen(since: exchange.opening) else { return refuse(batch, policy: 1, "", &answer) }
+        guard current else { return refuse(batch, policy: 1, "", &answer) }
         answer.outcomes += own.outcomes
         if !own.deadLettersStored {
             answer.deadLettersStored = false
@@ -160,22 +174,35 @@ final class Gate: Sendable {
     private struct Calls {
         var signals: ArraySlice<GateSignal>
         var letters: ArraySlice<GateDeadLetter>
+        /// Bytes that a write may have to leave to be remembered.
+        let most: Int
 
         mutating func next() -> Batch? {
             guard !signals.isEmpty || !letters.isEmpty else { return nil }
             var write = Batch()
-            var room = Gate.callsPerWrite
-            while room > 0, !signals.isEmpty {
-                write.signals.append(signals.prefix(Gate.signalsPerCall))
-                signals = signals.dropFirst(Gate.signalsPerCall)
-                room -= 1
+            var (calls, bytes) = (Gate.callsPerWrite, most)
+            while calls > 0, bytes > 0, !signals.isEmpty {
+                write.signals.append(Self.cut(&signals, &bytes, ReplayMemory.room))
+                calls -= 1
             }
-            while room > 0, !letters.isEmpty {
-                write.letters.append(letters.prefix(Gate.signalsPerCall))
-                letters = letters.dropFirst(Gate.signalsPerCall)
-                room -= 1
+            while calls > 0, bytes > 0, !letters.isEmpty {
+                write.letters.append(Self.cut(&letters, &bytes, ReplayMemory.room))
+                calls -= 1
             }
             return write
+        }
+
+        /// One call's share: at least one, and no more than fit.
+        private static func cut<Item>(
+            _ items: inout ArraySlice<Item>, _ bytes: inout Int, _ room: (Item) -> Int
+        ) -> ArraySlice<Item> {
+            var end = items.startIndex
+            while end < items.endIndex, end - items.startIndex < Gate.signalsPerCall, bytes > 0 {
+                bytes -= room(items[end])
+                end += 1
+            }
+            defer { items = items[end...] }
+            return items[..<end]
         }
     }
 }

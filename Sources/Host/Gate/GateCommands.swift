@@ -5,18 +5,20 @@ import SignalKit
 struct GateCommands: Sendable {
     let policies: [any GatePolicy]
     let clockKey: String
-    let gate, rejects, restore, settle: RedisScript
+    let gate, rejects, again, restore, settle: RedisScript
 
     init(_ configuration: HostConfiguration, _ composer: ScriptComposer) {
         policies = configuration.gatePolicies
         clockKey = StoreKeys.clock(configuration.state.prefix)
         gate = composer.gate(policies)
         rejects = composer.script("reject", PackageResources.reject_lua)
+        // Of a full store too, since they were answered: one that can't be written would keep it shut, and full.
+        again = composer.script("reject-again", PackageResources.reject_lua, flags: "allow-oom")
         restore = composer.restore(policies)
         settle = composer.script("settle", PackageResources.settle_lua, flags: "allow-oom")
     }
 
-    var all: [RedisScript] { [gate, rejects, restore, settle] }
+    var all: [RedisScript] { [gate, rejects, again, restore, settle] }
 
     /// - Parameter born: since when the store knows what it knows, as it was verified; the script refuses another one.
     func gate(_ signals: ArraySlice<GateSignal>, born: Int64) -> RedisCommand {
@@ -37,7 +39,7 @@ struct GateCommands: Sendable {
 
     /// - Parameter answered: the letters were answered for already, and are written again if they are missing.
     func rejects(_ letters: ArraySlice<GateDeadLetter>, answered: Bool) -> RedisCommand {
-        var command = RedisCommand.evalsha(rejects, keys: [clockKey])
+        var command = RedisCommand.evalsha(answered ? again : rejects, keys: [clockKey])
         command.add(answered ? 1 : 0)
         for letter in letters {
             command.add("adapter/\(letter.origin)")

@@ -7,9 +7,10 @@ struct GateReader: Sendable {
     let policies: [any GatePolicy]
     /// Of one origin, for the sender to read.
     let deadLetters: Int
-    let memory: StoreMemory
     /// Whether anything is kept for a replay.
     let keeps: Bool
+    /// Steps that may ask for their arguments again, besides the storm, which does for its members.
+    let others: Bool
     let log: Logger
 
     func unavailable(_ step: Int, _ why: String = "") -> GateOutcome {
@@ -22,9 +23,17 @@ struct GateReader: Sendable {
     /// The store as a whole can't be asked: the first policy is named.
     private var unreachable: GateOutcome { unavailable(1) }
 
-    /// - Parameter kept: gets what would have to be written again.
+    /// What calls left to be remembered.
+    struct Kept {
+        /// What would have to be written again.
+        var signals: [ReplayMemory.Signal] = []
+        /// The highest reading of the clock.
+        var reading: Int64 = 0
+    }
+
     func read(
-        _ reply: RedisValue, _ chunk: ArraySlice<GateSignal>, _ store: RedisStore, _ kept: inout [ReplayMemory.Signal]
+        _ reply: RedisValue, _ chunk: ArraySlice<GateSignal>, _ store: RedisStore, since opening: Int,
+        _ kept: inout Kept
     ) -> [GateOutcome] {
         let count = chunk.count
         let nobody = [GateOutcome](repeating: unreachable, count: count)
@@ -33,10 +42,11 @@ struct GateReader: Sendable {
             return nobody
         }
         guard let words = reply.list, words.count == 1 + count * 6, let first = words[0].int else {
-            store.shut(because: RedisError(.garbage, "the gate's reply is not six words for each signal"))
+            store.shut(
+                because: RedisError(.garbage, "the gate's reply is not six words for each signal"), since: opening)
             return nobody
         }
-        memory.note(reading: first + Int64(count) - 1)
+        kept.reading = max(kept.reading, first + Int64(count) - 1)
         var outcomes: [GateOutcome] = []
         outcomes.reserveCapacity(count)
         var logged = false
@@ -46,7 +56,9 @@ struct GateReader: Sendable {
                 let record = words[at + 5].bytesValue, record.isEmpty || ReplayMemory.Signal.isRecord(record),
                 (0...policies.count).contains(Int(step))
             else {
-                store.shut(because: RedisError(.garbage, "the gate's reply holds something else than its words"))
+                store.shut(
+                    because: RedisError(.garbage, "the gate's reply holds something else than its words"),
+                    since: opening)
                 return nobody
             }
             switch word {
@@ -54,7 +66,7 @@ struct GateReader: Sendable {
             case "unavailable":
                 outcomes.append(unavailable(Int(step)))
                 let error = RedisError(RedisServerError(text: String(decoding: detail, as: UTF8.self)))
-                if error.shutsStore { store.shut(because: error) }
+                if error.shutsStore { store.shut(because: error, since: opening) }
                 if !logged {
                     log.warning(
                         "a step of the gate failed", metadata: ["step": "\(step)", "reason": "\(error.message)"])
@@ -62,24 +74,25 @@ struct GateReader: Sendable {
                 }
             default:
                 guard let verdict = Verdict(rawValue: word), verdict != .unavailable else {
-                    store.shut(because: RedisError(.garbage, "the gate's reply holds an unknown verdict"))
+                    store.shut(
+                        because: RedisError(.garbage, "the gate's reply holds an unknown verdict"), since: opening)
                     return nobody
                 }
                 outcomes.append(
                     GateOutcome(
                         verdict: verdict, episode: episode > 0 ? episode : nil, count: count > 0 ? count : nil,
                         policy: step > 0 ? type(of: policies[Int(step) - 1]).id : nil, detail: ""))
-                if !record.isEmpty, keeps { kept.append(item(signal, record, verdict)) }
+                if !record.isEmpty, keeps { kept.signals.append(item(signal, record, verdict)) }
             }
         }
         return outcomes
     }
 
     private func item(_ signal: GateSignal, _ record: [UInt8], _ verdict: Verdict) -> ReplayMemory.Signal {
-        let member = ReplayMemory.Signal.isMember(record)
+        let needed = others || ReplayMemory.Signal.isMember(record)
         return ReplayMemory.Signal(
             fingerprint: signal.fingerprint, record: record, document: signal.document,
-            arguments: member ? policies.flatMap { $0.arguments(for: signal.signal) } : [],
+            arguments: needed ? policies.flatMap { $0.arguments(for: signal.signal) } : [],
             isRepeat: verdict == .duplicate)
     }
 
@@ -92,7 +105,8 @@ struct GateReader: Sendable {
 
     /// - Returns: whether all of them are stored.
     func readLetters(
-        _ reply: RedisValue, _ letters: ArraySlice<GateDeadLetter>, _ store: RedisStore, _ answer: inout GateAnswer
+        _ reply: RedisValue, _ letters: ArraySlice<GateDeadLetter>, _ store: RedisStore, since opening: Int,
+        _ answer: inout GateAnswer
     ) -> Bool {
         if let error = reply.serverError {
             log.warning(
@@ -103,7 +117,8 @@ struct GateReader: Sendable {
         guard let stored = reply.list, stored.count == letters.count,
             stored.allSatisfy({ $0 == .integer(0) || $0 == .integer(1) })
         else {
-            store.shut(because: RedisError(.garbage, "the reply about dead letters is not a number for each"))
+            store.shut(
+                because: RedisError(.garbage, "the reply about dead letters is not a number for each"), since: opening)
             refuseLetters(&answer)
             return false
         }

@@ -19,13 +19,22 @@ final class ReplayMemory: Sendable {
         /// The packed record, `kit.pack`.
         var record: [UInt8]
         var document: [UInt8]
-        /// Of every step, when the record is a storm's member; else empty.
+        /// Of every step, when one of them may need them; else empty.
         var arguments: [GateArgument]
-        /// It changed nothing that sinks are told: what they were told is in the entry that is there.
+        /// It changed nothing that sinks are told: what they were told of this version is in the entry that is there, if it is
+        /// of this version.
         var isRepeat = false
 
         /// Of the record's last change or sighting: `kit.moment`.
-        var moment: Int64 { max(Self.reading(record, at: 14), Self.reading(record, at: 20)) }
+        var moment: Int64 { max(version, Self.reading(record, at: 20)) }
+        private var episode: Int64 { Self.reading(record, at: 8) }
+        private var version: Int64 { Self.reading(record, at: 14) }
+
+        /// Another host may have told them something else since.
+        fileprivate mutating func inherit(from known: Signal) {
+            guard isRepeat, known.episode == episode, known.version == version else { return }
+            (document, arguments) = (known.document, known.arguments.isEmpty ? arguments : known.arguments)
+        }
         /// Whether `record` has the length of one: alone, or with the storm that it is in.
         static func isRecord(_ record: [UInt8]) -> Bool { record.count == 56 || record.count == 78 }
         static func isMember(_ record: [UInt8]) -> Bool { record.count == 78 }
@@ -57,8 +66,8 @@ final class ReplayMemory: Sendable {
         var safe = 0
         /// Numbers, and what the server had written when they were given out.
         var marks: [(number: Int, written: Int64)] = []
-        /// The most replicas that were seen since the store was opened.
-        var replicas = 0
+        /// The most replicas that were seen since the store was opened, and when so many were seen last.
+        var replicas = (count: 0, seen: ContinuousClock.now)
     }
 
     let capacity: Int
@@ -78,19 +87,18 @@ final class ReplayMemory: Sendable {
     /// More than half of it is taken.
     var isPressed: Bool { replicated && state.withLockedValue { ($0.bytes + $0.reserved) * 2 > capacity } }
 
-    /// The most that a call may have to leave here.
-    static func room(_ signals: some Sequence<GateSignal>, _ letters: some Sequence<GateDeadLetter>) -> Int {
-        signals.reduce(0) { $0 + $1.document.count + 78 + 16 * 64 + overhead }
-            + letters.reduce(0) { $0 + $1.item.count + $1.reason.utf8.count + overhead }
-    }
+    /// The most that a signal may have to leave here: what the steps are told of it is in its document.
+    static func room(_ signal: GateSignal) -> Int { 2 * signal.document.count + 78 + 16 * 64 + overhead }
+    static func room(_ letter: GateDeadLetter) -> Int { letter.item.count + letter.reason.utf8.count + overhead }
 
-    /// Before a call is sent. To be followed by `keep` or `release`.
-    /// - Returns: false when there is no room, and none can be made.
+    /// Before a call is sent to a store that is open. To be followed by `keep` or `release`.
+    /// - Returns: false when there is no room, and none can be made. One call has room in any case, or it never would.
     func reserve(_ room: Int, now: ContinuousClock.Instant = .now) -> Bool {
         guard capacity > 0 else { return true }
         return state.withLockedValue { state in
             shrink(&state, to: capacity - state.reserved - room, now)
-            guard state.bytes + state.reserved + room <= capacity else { return false }
+            let taken = state.bytes + state.reserved
+            guard !replicated || taken == 0 || taken + room <= capacity else { return false }
             state.reserved += room
             return true
         }
@@ -103,18 +111,23 @@ final class ReplayMemory: Sendable {
     }
 
     /// What the store has answered for a call. It counts as answered from here on, whoever is told.
+    /// - Parameter current: whether the store is still the one that answered. Asked where no replay can come between: one that
+    ///   follows has what is kept here, and after one that went before nothing is.
+    /// - Returns: `current`; when it is false, nothing is kept and nobody may be told yes.
     func keep(
-        _ signals: [Signal], _ letters: some Sequence<GateDeadLetter>, of room: Int, now: ContinuousClock.Instant = .now
-    ) {
-        guard capacity > 0 else { return }
-        state.withLockedValue { state in
+        _ signals: [Signal], _ letters: some Sequence<GateDeadLetter>, of room: Int,
+        now: ContinuousClock.Instant = .now, while current: () -> Bool = { true }
+    ) -> Bool {
+        guard capacity > 0 else { return current() }
+        return state.withLockedValue { state in
             state.reserved -= room
+            guard current() else { return false }
             for given in signals {
                 var signal = given
                 let key = Key.signal(signal.fingerprint)
                 if case .signal(let known)? = state.entries[key]?.content {
                     if known.moment >= signal.moment { continue }
-                    if signal.isRepeat { (signal.document, signal.arguments) = (known.document, known.arguments) }
+                    signal.inherit(from: known)
                 }
                 put(key, .signal(signal), signal.bytes, &state, now)
             }
@@ -122,6 +135,7 @@ final class ReplayMemory: Sendable {
                 let bytes = letter.item.count + letter.reason.utf8.count + Self.overhead
                 put(.letter(state.number), .letter(letter), bytes, &state, now)
             }
+            return true
         }
     }
 
@@ -170,32 +184,38 @@ final class ReplayMemory: Sendable {
     ///   - ticket: of before the server was asked.
     ///   - written: bytes of its replication stream.
     ///   - replicas: how many of those each of its replicas has.
-    func note(_ ticket: Int, written: Int64, replicas: [Int64]) {
+    func note(_ ticket: Int, written: Int64, replicas: [Int64], now: ContinuousClock.Instant = .now) {
         state.withLockedValue { state in
-            state.replicas = max(state.replicas, replicas.count)
+            // One that has left may be the one that is promoted; but not for ever.
+            if replicas.count >= state.replicas.count || state.replicas.seen.duration(to: now) > Self.missed {
+                state.replicas = (replicas.count, now)
+            }
             state.marks.append((ticket, written))
-            // One that has left may be the one that is promoted.
-            guard replicas.count == state.replicas, let least = replicas.min() else { return }
+            if state.marks.count > 16 { state.marks.removeFirst() }
+            guard replicas.count == state.replicas.count, let least = replicas.min() else { return }
             for mark in state.marks where mark.written <= least { state.safe = max(state.safe, mark.number) }
             state.marks.removeAll { $0.written <= least }
-            if state.marks.count > 16 { state.marks.removeFirst(state.marks.count - 16) }
+            // Room is made before it is asked for.
+            if state.bytes * 2 > capacity { shrink(&state, to: capacity / 2, now) }
         }
     }
 
+    /// A replica that has been away for so long has been taken away.
+    private static let missed = Duration.seconds(600)
+
     // MARK: Replay
 
-    /// All that there is, for a store that has just been met. It counts as new: what replicas had of it is of the past.
-    func renewed(now: ContinuousClock.Instant = .now) -> (signals: [Signal], letters: [GateDeadLetter]) {
+    /// All that there is, for a store that has just been met, however long it was away: while nothing could be written, nothing
+    /// grew old. It counts as new: what replicas had of it is of the past.
+    func renewed() -> (signals: [Signal], letters: [GateDeadLetter]) {
         state.withLockedValue { state in
-            shrink(&state, to: capacity, now)
             state.number += 1
             state.safe = 0
             state.marks = []
-            state.replicas = 0
+            state.replicas = (0, .now)
             var (signals, letters) = ([Signal](), [GateDeadLetter]())
             for key in state.entries.keys {
                 state.entries[key]?.number = state.number
-                state.entries[key]?.since = now
                 switch state.entries[key]?.content {
                 case .signal(let signal): signals.append(signal)
                 case .letter(let letter): letters.append(letter)
@@ -203,6 +223,13 @@ final class ReplayMemory: Sendable {
                 }
             }
             return (signals, letters)
+        }
+    }
+
+    /// All of it has been written again.
+    func madeGood(now: ContinuousClock.Instant = .now) {
+        state.withLockedValue { state in
+            for key in state.entries.keys { state.entries[key]?.since = now }
         }
     }
 }

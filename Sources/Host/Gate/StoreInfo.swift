@@ -40,4 +40,35 @@ struct StoreInfo: Sendable {
             return fields.first { $0.hasPrefix("offset=") }.flatMap { Int64($0.dropFirst(7)) }
         }
     }
+
+    // MARK: What it must be
+
+    /// - Throws: `.rejected` for a server that does not do, with what would.
+    func checkServer() throws(RedisError) {
+        guard self["cluster_enabled"] != "1" else {
+            throw RedisError(
+                .rejected,
+                "the server is in cluster mode: Portcullis needs one Redis, or a master with replicas and Sentinels")
+        }
+        // Valkey names the Redis that it is compatible with.
+        guard let version = self["redis_version"], let major = Int(version.prefix { $0.isNumber }) else {
+            throw RedisError(.rejected, "INFO names no redis_version; the server must be Redis 7 or compatible")
+        }
+        guard major >= 7 else {
+            throw RedisError(
+                .rejected, "the server is Redis \(version): its scripts know no flags; Redis 7 or Valkey is needed")
+        }
+    }
+
+    /// - Throws: `.rejected` when the server may drop what was acknowledged.
+    func checkEviction() throws(RedisError) {
+        guard let policy = self["maxmemory_policy"] else {
+            throw RedisError(.rejected, "INFO names no maxmemory_policy; the server must be Redis 7 or compatible")
+        }
+        guard policy == "noeviction" else {
+            throw RedisError(
+                .rejected,
+                "maxmemory-policy is \(policy): the server may drop what was acknowledged; set it to noeviction")
+        }
+    }
 }

@@ -22,14 +22,14 @@ protocol GateWitness: Sendable {
 /// With several hosts the first one that is done would answer from a store that still lacks what the others
 /// answered. So each says there when it is done, and waits until all that were alive lately have; for a while.
 struct StoreRecovery: Sendable {
-    /// A host that lives hears of another master within a second, and looks for it at least once a second.
-    static let patience = Duration.seconds(2)
     /// For so long after a verification, of which there is one every 10 s, a host counts as alive.
     static let lease = Duration.seconds(25)
 
     /// Empty: shares its store with nobody.
     let host: String
     let commands: GateCommands
+    /// A host that lives hears of another master within a second. It may be hanging at the old one then, for a time-out.
+    let patience: Duration
     let memory: ReplayMemory
     let barrier: ReplicaBarrier?
     let witness: any GateWitness
@@ -40,7 +40,7 @@ struct StoreRecovery: Sendable {
     ) async throws(RedisError) {
         try await replay(on: connection)
         guard !host.isEmpty, sight.settled != sight.server else { return }
-        let deadline = ContinuousClock.now + Self.patience
+        let deadline = ContinuousClock.now + patience
         while true {
             let patient = ContinuousClock.now < deadline
             let command = commands.settle(sight.server, host, waits: patient, peers: peers)
@@ -80,6 +80,7 @@ struct StoreRecovery: Sendable {
             _ = try await connection.send(commands.rejects(chunk, answered: true))
         }
         if let barrier { try barrier.check(await connection.send([barrier.command])[0]) }
+        memory.madeGood()
         witness.replayed(restored, of: signals.count + letters.count, faults: faults, first: first)
     }
 }

@@ -70,8 +70,8 @@ struct StoreVerification: Sendable {
         let replies = try await connection.send(commands)
         try checkRole(replies[0].get())
         let info = try StoreInfo(replies[1].get())
-        try checkServer(info)
-        try checkEviction(info)
+        try info.checkServer()
+        try info.checkEviction()
         let sight = try StoreMemory.Sight(server: info.server(), canary: replies[2].get())
         try checkClock(replies[3])
         if let error = replies[4].serverError, error.code != .outOfMemory { throw RedisError(error) }
@@ -96,9 +96,10 @@ struct StoreVerification: Sendable {
         case (.another, .open): throw RedisError(.emptied, "another server answers for the store")
         case (.lost(let what), .open): throw RedisError(.emptied, what)
         case (_, .opening):
+            try await recovery.run(on: connection, sight, peers: memory.peers)
+            // Once, however many attempts it took.
             if case .lost(let what) = change { recovery.witness.lost(what) }
             if change != .none, change != .first { recovery.witness.met(sight.server) }
-            try await recovery.run(on: connection, sight, peers: memory.peers)
         }
         memory.adopt(sight, opens: occasion == .opening)
     }
@@ -106,33 +107,6 @@ struct StoreVerification: Sendable {
     private func checkRole(_ reply: RedisValue) throws(RedisError) {
         guard let role = reply.list?.first?.string else { throw RedisError(.garbage, "ROLE answered no role") }
         guard role == "master" else { throw RedisError(.readOnly, "the server is a \(role), not a master") }
-    }
-
-    private func checkServer(_ info: StoreInfo) throws(RedisError) {
-        guard info["cluster_enabled"] != "1" else {
-            throw RedisError(
-                .rejected,
-                "the server is in cluster mode: Portcullis needs one Redis, or a master with replicas and Sentinels")
-        }
-        // Valkey names the Redis that it is compatible with.
-        guard let version = info["redis_version"], let major = Int(version.prefix { $0.isNumber }) else {
-            throw RedisError(.rejected, "INFO names no redis_version; the server must be Redis 7 or compatible")
-        }
-        guard major >= 7 else {
-            throw RedisError(
-                .rejected, "the server is Redis \(version): its scripts know no flags; Redis 7 or Valkey is needed")
-        }
-    }
-
-    private func checkEviction(_ info: StoreInfo) throws(RedisError) {
-        guard let policy = info["maxmemory_policy"] else {
-            throw RedisError(.rejected, "INFO names no maxmemory_policy; the server must be Redis 7 or compatible")
-        }
-        guard policy == "noeviction" else {
-            throw RedisError(
-                .rejected,
-                "maxmemory-policy is \(policy): the server may drop what was acknowledged; set it to noeviction")
-        }
     }
 
     /// A call without signals takes one reading of the clock.
