@@ -26,7 +26,7 @@ struct Serve: Sendable {
             observer: StoreObserver(metrics: metrics),
             log: log
         ) { session in
-            try await self.serve(session, gate, DeliveryStore(store: session.store, scripts: scripts, born: gate.born), sources)
+            try await self.serve(session, gate, DeliveryStore(store: session.store, scripts: scripts, gate: gate), sources)
         }
     }
 

@@ -41,8 +41,8 @@ struct DeliveryStore: Sendable {
 
     let store: RedisStore
     let scripts: DeliveryScripts
-    /// Since when the store knows what it knows, as it was verified; 0 asks nothing.
-    var born: @Sendable () -> Int64 = { 0 }
+    /// Vouches for what is handed over; nil where nothing is.
+    var gate: Gate?
 
     func call(_ script: RedisScript, _ add: (inout RedisCommand) -> Void = { _ in }) async throws(RedisError)
         -> RedisValue
@@ -63,18 +63,20 @@ struct DeliveryStore: Sendable {
     func claim(_ sink: PluginID, most: Int, lease: Duration) async throws(RedisError) -> (
         claims: [Claim], faults: [String]
     ) {
-        let born = born()
-        let reply = try await call(scripts.claim) {
-            $0.add(sink.description)
-            $0.add(Int64(most))
-            $0.add(lease.milliseconds)
-            if born > 0 { $0.add(born) }
-        }
+        var command = RedisCommand.evalsha(scripts.claim, keys: [scripts.clockKey])
+        command.add(sink.description)
+        command.add(Int64(most))
+        command.add(lease.milliseconds)
+        if let gate { command.add(gate.born) }
+        let exchange = try await store.sendCovered([command], on: nil)
+        let reply = try exchange.values[0].get()
+        var handed: [ReplayMemory.Signal] = []
         guard let items = reply.list else { throw garbage("claim") }
         var found: (claims: [Claim], faults: [String]) = ([], [])
         for item in items {
-            guard let words = item.list, words.count == 4, let member = words[0].bytesValue, let token = words[1].int,
-                let attempt = words[2].int, let view = words[3].list, let kind = view.first?.string
+            guard let words = item.list, words.count == 5, let member = words[0].bytesValue, let token = words[1].int,
+                let attempt = words[2].int, let view = words[3].list, let kind = view.first?.string,
+                let record = words[4].bytesValue
             else { throw garbage("claim") }
             if kind == "fault" {
                 found.faults.append(view.last?.string ?? "unknown")
@@ -87,7 +89,14 @@ struct DeliveryStore: Sendable {
             }
             found.claims.append(
                 Claim(member: QueueMember(member), token: token, attempt: Int(attempt), delivery: delivery))
+            if let fingerprint = Fingerprint(bytes: member), ReplayMemory.Signal.isRecord(record) {
+                handed.append(
+                    .init(
+                        fingerprint: fingerprint, record: record, document: view.last?.bytesValue ?? [], arguments: []))
+            }
         }
+        // A sink that hears of what a failover then loses would hear of it again as another episode.
+        try gate?.vouch(for: handed, exchange, in: store)
         return found
     }
 

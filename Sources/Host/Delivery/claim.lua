@@ -1,5 +1,6 @@
 -- Takes due members of a sink's queue for `lease` ms. ARGV: sink, most, lease. The new score is the token: whoever
--- acknowledges with another one has lost the claim. What the sink is to be told comes in the same answer. A fourth word says since
+-- acknowledges with another one has lost the claim. What the sink is to be told comes in the same answer, and the
+-- record of a problem that has an object of its own, which the host keeps as it does what it answers. A fourth word says since
 -- when the store knows what it knows: a host that has nothing to ask the gate finds out by this that it was emptied.
 local sink, most, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local since = redis.call('GET', kit.key('born'))
@@ -21,7 +22,8 @@ local function signal(member)
   local view = record and kit.view(record)
   if not view then return nil end
   return {'signal', view.state == kit.FIRING and 'firing' or 'resolved', view.reason, view.count, view.episode,
-    view.version, view.last, view.follows, told(member, view.episode), born, redis.call('GET', kit.key('d:', member))}
+    view.version, view.last, view.follows, told(member, view.episode), born, redis.call('GET', kit.key('d:', member))},
+    not record.storm and record.packed or ''
 end
 
 local function storm(member, now)
@@ -40,11 +42,11 @@ end
 local reply = {}
 for place, member in ipairs(due) do
   local now = first + place - 1
-  local ok, found = pcall(#member == 32 and signal or storm, member, now)
+  local ok, found, packed = pcall(#member == 32 and signal or storm, member, now)
   if not ok then
     -- What can't be read is not dropped: a person may still mend it.
     redis.call('ZADD', queue, 'XX', now + 60000, member)
-    reply[#reply + 1] = {member, 0, 0, {'fault', (kit.caught(found))}}
+    reply[#reply + 1] = {member, 0, 0, {'fault', (kit.caught(found))}, ''}
   elseif not found then
     redis.call('ZREM', queue, member)
     redis.call('HDEL', attempts, member)
@@ -52,7 +54,7 @@ for place, member in ipairs(due) do
     if #member == 32 and not kit.queued(member) then redis.call('DEL', kit.key('d:', member)) end
   else
     redis.call('ZADD', queue, 'XX', now + lease, member)
-    reply[#reply + 1] = {member, now + lease, redis.call('HINCRBY', attempts, member, 1), found}
+    reply[#reply + 1] = {member, now + lease, redis.call('HINCRBY', attempts, member, 1), found, packed or ''}
   end
 end
 return reply

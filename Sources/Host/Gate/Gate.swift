@@ -46,7 +46,7 @@ final class Gate: Sendable {
     /// Those that a connection must know before its first call.
     var scripts: [RedisScript] { commands.all + [verification.canary] }
     /// Since when the store knows what it knows, as it was last verified.
-    var born: @Sendable () -> Int64 { { [memory] in memory.born } }
+    var born: Int64 { memory.born }
     /// What follows a write that replicas must vouch for.
     var cover: RedisCommand? { barrier?.command }
 
@@ -126,6 +126,23 @@ final class Gate: Sendable {
     }
 
     // MARK: What was answered
+
+    /// For what sinks are going to be told: it is on the replicas that are asked for, and is kept like what senders are told. What
+    /// was written, and answered with a 503, is known to sinks too.
+    /// - Throws: when nobody may be told.
+    func vouch(
+        for handed: [ReplayMemory.Signal], _ exchange: RedisStore.Exchange, in store: RedisStore
+    ) throws(RedisError) {
+        do throws(RedisError) {
+            if let barrier, let last = exchange.values.last { try barrier.check(last) }
+        } catch {
+            store.shut(because: error, since: exchange.opening)
+            throw error
+        }
+        guard replay.keep(handed, [], of: 0, while: { store.isOpen(since: exchange.opening) }) else {
+            throw RedisError(.shut, "the store has been shut since")
+        }
+    }
 
     private func reserve(_ room: Int, in store: RedisStore) async -> Bool {
         if replay.reserve(room) { return true }

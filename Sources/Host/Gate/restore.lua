@@ -31,7 +31,7 @@ local function restore(fingerprint, record, document, at, clock)
   if kit.view(record) and not told then
     local queue = kit.queue(fingerprint, clock, clock, true)
     writes[#writes + 1] = function()
-      queue(record, document)
+      queue(record, document ~= '' and document or nil)
       -- Its sink may have it: the next attempt is not the first.
       for _, sink in ipairs(outbox.sinks) do redis.call('HINCRBY', kit.key('a:', sink.name), fingerprint, 1) end
     end

@@ -46,7 +46,7 @@ final class GateRig: Sendable {
             scripts: gate.scripts + scripts.all + SourceScripts(configuration).all,
             verify: { c, occasion throws(RedisError) in try await gate.verification.verify(c, occasion) },
             observer: Deaf(), log: log)
-        delivery = DeliveryStore(store: store, scripts: scripts, born: gate.born)
+        delivery = DeliveryStore(store: store, scripts: scripts, gate: gate)
         running = Task { [store] in await store.run() }
         guard opens else { return }
         do {

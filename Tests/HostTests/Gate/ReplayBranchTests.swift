@@ -111,6 +111,18 @@ import Testing
         #expect(try await rig.deliver().count == 1)
     }
 
+    @Test func whatSinksWereToldComesBackThoughSendersWereNot() async throws {
+        let redis = try await RedisServer.durable()
+        let answering = try await Rig(redis: redis, replay: "0")
+        let delivering = try await Rig(redis: redis)
+        // Whoever answered is gone, or never got the store's reply.
+        let episode = await answering.decide(try Rig.signal())[0].episode
+        #expect(try await delivering.deliver().map(\.episode) == [episode])
+        try await redis.command("FLUSHALL")
+        await delivering.expectFoundEmpty()
+        #expect(await delivering.decide(try Rig.signal())[0].episode == episode)
+    }
+
     @Test func aHostThatIsAskedNothingFindsOutToo() async throws {
         let redis = try await RedisServer.durable()
         let busy = try await Rig(redis: redis, host: "busy", clock: false)
