@@ -35,6 +35,8 @@ final class Ledger: Sendable {
         /// A 2xx was given to some sender for the firing, and for its end.
         var isAcknowledged = false
         var isEndAcknowledged = false
+        /// Some sender had no 2xx for it before any sender had one.
+        var wasRefused = false
         /// 2xx answers that call it new.
         var accepted = 0
         var ended = 0
@@ -51,6 +53,7 @@ final class Ledger: Sendable {
     }
     private struct State: Sendable {
         var sent: Set<Firing> = []
+        var refused: Set<Firing> = []
         var entries: [Firing: Entry] = [:]
         var totals = Totals()
     }
@@ -60,6 +63,8 @@ final class Ledger: Sendable {
 
     func answered(_ firing: Firing, resolved: Bool, _ answer: Answer?, after took: Duration) {
         state.withLock { state in
+            let yes = answer.map { (200..<300).contains($0.status) } ?? false
+            if !yes, state.entries[firing] == nil { state.refused.insert(firing) }
             guard let answer else {
                 state.totals.unanswered += 1
                 return
@@ -68,6 +73,7 @@ final class Ledger: Sendable {
             case 200, 201, 202:
                 state.totals.acknowledged += 1
                 var entry = state.entries[firing] ?? Entry()
+                entry.wasRefused = state.refused.contains(firing)
                 if resolved { entry.isEndAcknowledged = true } else { entry.isAcknowledged = true }
                 if answer.verdicts == ["accepted"] { entry.accepted += 1 }
                 if answer.verdicts == ["resolved"] { entry.ended += 1 }

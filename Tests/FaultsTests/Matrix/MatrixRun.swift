@@ -23,6 +23,9 @@ struct CellReport: Sendable {
             found += judgement.lost.map { "lost: \($0)" }
         }
         if !expected.doubled { found += judgement.doubled.map { "doubled: \($0)" } }
+        if !expected.doubledAfterRefusal {
+            found += judgement.doubledAfterRefusal.map { "doubled after a refusal: \($0)" }
+        }
         if !expected.repeated { found += judgement.repeated.map { "repeated: \($0)" } }
         found += totals.odd.map { "a sender was answered \($0)" }
         if !unexercised.isEmpty { found.append("not exercised: \(unexercised)") }
@@ -37,7 +40,7 @@ struct CellReport: Sendable {
     var line: String {
         "\(failures.isEmpty ? "ok  " : "FAIL") \(cell) seed \(seed): exercised \(unexercised.isEmpty ? 1 : 0), "
             + "firings \(judgement.firings), delivered \(judgement.delivered), lost \(judgement.lost.count), "
-            + "doubled \(judgement.doubled.count), repeated \(judgement.repeated.count); 2xx \(totals.acknowledged), "
+            + "doubled \(judgement.doubled.count), after a refusal \(judgement.doubledAfterRefusal.count), repeated \(judgement.repeated.count); 2xx \(totals.acknowledged), "
             + "503 \(totals.refused), the slowest after \(Self.seconds(totals.slowest)) s, "
             + "unanswered \(totals.unanswered); \(Self.seconds(took)) s"
     }

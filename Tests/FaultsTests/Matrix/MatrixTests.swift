@@ -92,8 +92,10 @@ final class Flag: Sendable {
             matrix: runs \(reports.count), faults injected \(sum { $0.unexercised.isEmpty ? 1 : 0 }), \
             acknowledged \(sum { $0.totals.acknowledged }), refused \(sum { $0.totals.refused }), \
             firings \(sum { $0.judgement.firings }), delivered \(sum { $0.judgement.delivered }), \
-            lost \(sum { $0.judgement.lost.count }), doubled \(sum { $0.judgement.doubled.count }), \
-            of these expected to be lost \(sum { ExpectedLoss.of($0.cell.fault).lost ? $0.judgement.lost.count : 0 })
+            lost \(sum { $0.judgement.lost.count }), \
+            duplicated \(sum { $0.judgement.doubled.count + $0.judgement.doubledAfterRefusal.count }); expected of these: \
+            lost \(sum { ExpectedLoss.of($0.cell.fault).lost ? $0.judgement.lost.count : 0 }), duplicated \
+            \(sum { ExpectedLoss.of($0.cell.fault).doubledAfterRefusal ? $0.judgement.doubledAfterRefusal.count : 0 })
             """
     }
 

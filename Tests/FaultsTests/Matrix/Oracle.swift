@@ -8,6 +8,8 @@ struct Judgement: Sendable {
     var lost: [String] = []
     /// More than one object, more than one episode, or more than once called new.
     var doubled: [String] = []
+    /// The same of those that were refused before they were acknowledged: the refused one may have been stored whole.
+    var doubledAfterRefusal: [String] = []
     /// An id twice in one file.
     var repeated: [String] = []
     /// In the sink, and never sent.
@@ -27,7 +29,11 @@ enum Oracle {
         let byFiring = Dictionary(grouping: shown, by: \.firing)
         for firing in sent.sorted(by: { $0.description < $1.description }) {
             let mine = byFiring[firing] ?? []
-            judgement.doubled += doubled(firing, mine, sink)
+            if entries[firing]?.wasRefused ?? true {
+                judgement.doubledAfterRefusal += doubled(firing, mine, sink)
+            } else {
+                judgement.doubled += doubled(firing, mine, sink)
+            }
             // What was never acknowledged may be there or not.
             guard let entry = entries[firing] else { continue }
             judgement.firings += 1
@@ -47,7 +53,7 @@ enum Oracle {
             let ids = Dictionary(grouping: lines, by: \.id).filter { $1.count > 1 }
             judgement.repeated += ids.keys.map { "\($0) in file \(file ?? 0)" }
         }
-        let wrong = judgement.lost + judgement.doubled
+        let wrong = judgement.lost + judgement.doubled + judgement.doubledAfterRefusal
         for name in Set(sent.map(\.identity)).sorted() where wrong.contains(where: { $0.contains(name + " ") }) {
             for one in shown.filter({ $0.firing.identity == name }).sorted(by: { $0.version < $1.version }) {
                 let place = one.file.map { "file \($0)" } ?? one.id

@@ -54,8 +54,12 @@ import Testing
         let once = [shown(first, 1, 1, resolved: true)]
         #expect(judge([first: acknowledged(accepted: 2)], once).doubled == ["A firing 1 was new 2 times"])
         // What nobody was told of may be there, once.
-        #expect(judge([:], [shown(second, 2, 2)]).doubled.isEmpty)
-        #expect(judge([:], [shown(second, 2, 2), shown(second, 3, 3)]).doubled.count == 1)
+        #expect(judge([:], [shown(second, 2, 2)]).doubledAfterRefusal.isEmpty)
+        #expect(judge([:], [shown(second, 2, 2), shown(second, 3, 3)]).doubledAfterRefusal.count == 1)
+        var refused = acknowledged()
+        refused.wasRefused = true
+        #expect(judge([first: refused], twice).doubled.isEmpty)
+        #expect(judge([first: refused], twice).doubledAfterRefusal.count == 1)
     }
 
     @Test func aLineTwiceInOneFileIsRepeatedAndInTwoFilesIsNot() {
@@ -72,6 +76,8 @@ import Testing
         for fault in Cell.Fault.allCases {
             #expect(ExpectedLoss.of(fault).lost == (fault == .allLost))
             #expect(ExpectedLoss.of(fault).doubled == (fault == .allLost))
+            let erases = [.allLost, .flushAll, .olderFile].contains(fault)
+            #expect(ExpectedLoss.of(fault).doubledAfterRefusal == erases)
         }
         var report = CellReport(cell: CellTable.slice[0], seed: 1)
         #expect(report.failures.isEmpty)
