@@ -26,7 +26,8 @@ struct Serve: Sendable {
             observer: StoreObserver(metrics: metrics),
             log: log
         ) { session in
-            try await self.serve(session, gate, DeliveryStore(store: session.store, scripts: scripts, gate: gate), sources)
+            try await self.serve(
+                session, gate, DeliveryStore(store: session.store, scripts: scripts, gate: gate), sources)
         }
     }
 
