@@ -145,6 +145,35 @@ import Testing
         #expect([201, 202].contains(try await host.post(Alert("During")).status))
     }
 
+    /// Promoted, it would be an empty master, and the others would follow it.
+    @Test func aReplicaThatDoesNotHaveEverythingYetIsNotPromoted() async throws {
+        let group = try await RedisGroup.deployed()
+        // The new one gets nothing as long as the test wants.
+        try await group.members[0].redis("CONFIG", "SET", "repl-diskless-sync-delay", "600")
+        let empty = group.members[2]
+        empty.killPod()
+        empty.erase()
+        try empty.launch()
+        try await eventually("one that waits for its data", within: .seconds(30)) {
+            try await empty.redis("PING").first?.hasPrefix("MASTERDOWN") == true
+        }
+        try await eventually("Sentinels that know") {
+            for member in group.members {
+                let words = try await member.sentinel("SENTINEL", "REPLICAS", RedisGroup.name)
+                if !zip(words, words.dropFirst()).contains(where: { $0 == ("slave-priority", "0") }) { return false }
+            }
+            return true
+        }
+        for place in [0, 1] { group.members[place].kill() }
+        try await eventually("a failover that finds nobody") {
+            group.members.contains { $0.sentinel?.output.contains("-failover-abort-no-good-slave") == true }
+        }
+        #expect(try await empty.redis("ROLE").first == "slave")
+        for place in [0, 1] { try await group.members[place].start() }
+        try await group.awaitPromotable(within: .seconds(90))
+        #expect(try await group.masterMember()?.place == 0)
+    }
+
     @Test func withTwoMembersDownNothingIsTaken() async throws {
         let group = try await RedisGroup.deployed()
         let host = try await HostProcess(plan(group))

@@ -63,9 +63,10 @@ public final class RedisGroup: Sendable {
     }
 
     /// Waits until each Sentinel knows the others and the replicas.
-    private func awaitSentinels(replicas: Int, password: String?) async throws {
+    private func awaitSentinels(replicas: Int, password: String?, within bound: Duration = .seconds(20)) async throws {
         for place in sentinels.indices {
-            try await eventually("Sentinel \(place) knows the others; \(sentinels[place].output.suffix(500))") {
+            let told = sentinels[place].output.suffix(500)
+            try await eventually("Sentinel \(place) knows the others; \(told)", within: bound) {
                 let reply = try? await sentinel(place, "SENTINEL", "master", Self.name, password: password)
                 let words = reply?.list.compactMap(\.string) ?? []
                 func value(_ name: String) -> String? {
@@ -118,7 +119,8 @@ public final class RedisGroup: Sendable {
     public static func deployed(down: Int = 1_000) async throws -> RedisGroup {
         let group = try RedisGroup(deployedWithDown: down)
         for member in group.members { try member.launch() }
-        try await group.awaitSentinels(replicas: 2, password: nil)
+        // A Sentinel asks the master every 10 s who its replicas are.
+        try await group.awaitSentinels(replicas: 2, password: nil, within: .seconds(60))
         try await group.awaitPromotable()
         return group
     }
