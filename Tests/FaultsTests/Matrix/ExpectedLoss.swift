@@ -5,7 +5,7 @@ struct ExpectedLoss: Sendable {
     var lost = false
     /// An acknowledged firing may have had more than one episode.
     var doubled = false
-    /// The same, where the firing was refused before it was acknowledged: nobody keeps for a replay what nobody was told of.
+    /// The same, where the firing was refused before it was acknowledged: it may have been stored whole, and delivered.
     var doubledAfterRefusal = false
     /// A line may be in one file twice, with the same id.
     var repeated = false
@@ -15,10 +15,7 @@ struct ExpectedLoss: Sendable {
         case .allLost:
             // Nobody is left who could know of it. What is repeated afterwards is new.
             return ExpectedLoss(lost: true, doubled: true, doubledAfterRefusal: true, repeated: true)
-        case .flushAll, .olderFile:
-            // A signal that was stored, delivered and then erased before anybody was told of it is new when it is told again.
-            return ExpectedLoss(doubledAfterRefusal: true, repeated: true)
-        case .masterStop, .failoverKill, .failoverByHand:
+        case .flushAll, .olderFile, .masterStop, .failoverKill, .failoverByHand:
             // The living host writes again what the store has lost, and how often it was handed over is not part of that.
             return ExpectedLoss(repeated: true)
         case .hostKill, .hostStop, .masterKill, .linkLatency, .linkJitter, .linkTimeout, .linkReset, .linkCut,

@@ -76,8 +76,7 @@ import Testing
         for fault in Cell.Fault.allCases {
             #expect(ExpectedLoss.of(fault).lost == (fault == .allLost))
             #expect(ExpectedLoss.of(fault).doubled == (fault == .allLost))
-            let erases = [.allLost, .flushAll, .olderFile].contains(fault)
-            #expect(ExpectedLoss.of(fault).doubledAfterRefusal == erases)
+            #expect(ExpectedLoss.of(fault).doubledAfterRefusal == (fault == .allLost))
         }
         var report = CellReport(cell: CellTable.slice[0], seed: 1)
         #expect(report.failures.isEmpty)
