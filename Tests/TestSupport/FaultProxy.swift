@@ -88,9 +88,19 @@ public final class FaultProxy: Sendable {
     public init(
         to target: Int? = nil, seed: UInt64 = 1, peers: @escaping @Sendable ([UInt8]) -> String? = { _ in nil }
     ) throws {
-        port = try freePort()
-        core = try FaultProxyCore(port: port, target: target, seed: seed, peers: peers)
+        let (port, listener) = try Self.listening()
+        self.port = port
+        core = try FaultProxyCore(port: port, listener: listener, target: target, seed: seed, peers: peers)
         Task.detached { [core] in try? await onThread { core.run() } }
+    }
+
+    /// A port that is free may be another process's by the time it is used.
+    private static func listening() throws -> (port: Int, listener: Int32) {
+        for _ in 0..<20 {
+            let port = try freePort()
+            if let listener = try? WireSocket.listen(on: port) { return (port, listener) }
+        }
+        throw TestFailure("no free port on loopback")
     }
 
     deinit { core.change { $0.isOver = true } }

@@ -68,10 +68,10 @@ final class FaultProxyCore: Sendable {
     private let port: Int
     private let wakes: (read: Int32, write: Int32)
 
-    init(port: Int, target: Int?, seed: UInt64, peers: @escaping @Sendable ([UInt8]) -> String?) throws {
+    init(port: Int, listener: Int32, target: Int?, seed: UInt64, peers: @escaping @Sendable ([UInt8]) -> String?) throws
+    {
         self.port = port
         wakes = try WireSocket.wakes()
-        let listener = try WireSocket.listen(on: port)
         wire = Mutex(Wire(peers: peers, target: target, random: SeededRandom(seed), listener: listener))
     }
 

@@ -63,7 +63,7 @@ final class Flag: Sendable {
                 \(report.cell): \(report.failures.joined(separator: "\n"))
                 \(report.judgement.evidence.prefix(40).joined(separator: "\n"))
                 again: PORTCULLIS_MATRIX_SEED=\(report.seed) PORTCULLIS_MATRIX_CELL=\(report.cell) \
-                swift test --skip-build --filter MatrixTests.nothingIsLost
+                swift test --skip-build --filter MatrixTests/nothingIsLost
                 """)
         }
         say(summary(reports))
