@@ -57,7 +57,7 @@ enum MatrixRun {
         var report = CellReport(cell: cell, seed: seed)
         let (start, ledger) = (ContinuousClock.now, Ledger())
         do {
-            let rig = try await MatrixRig(cell, seed: seed)
+            let rig = try await start(cell, seed)
             do {
                 report.unexercised = try await live(rig, ledger, seed)
                 try await settle(rig, ledger)
@@ -74,6 +74,11 @@ enum MatrixRun {
         report.totals = ledger.totals
         report.took = start.duration(to: .now)
         return report
+    }
+
+    /// A port may be another process's by the time a server takes it: that is tried once more.
+    private static func start(_ cell: Cell, _ seed: UInt64) async throws -> MatrixRig {
+        do { return try await MatrixRig(cell, seed: seed) } catch { return try await MatrixRig(cell, seed: seed) }
     }
 
     /// - Returns: why the fault was not there, empty when it was.
