@@ -57,7 +57,7 @@ enum MatrixRun {
         var report = CellReport(cell: cell, seed: seed)
         let (start, ledger) = (ContinuousClock.now, Ledger())
         do {
-            let rig = try await start(cell, seed)
+            let rig = try await prepared(cell, seed)
             do {
                 report.unexercised = try await live(rig, ledger, seed)
                 try await settle(rig, ledger)
@@ -77,7 +77,7 @@ enum MatrixRun {
     }
 
     /// A port may be another process's by the time a server takes it: that is tried once more.
-    private static func start(_ cell: Cell, _ seed: UInt64) async throws -> MatrixRig {
+    private static func prepared(_ cell: Cell, _ seed: UInt64) async throws -> MatrixRig {
         do { return try await MatrixRig(cell, seed: seed) } catch { return try await MatrixRig(cell, seed: seed) }
     }
 
