@@ -89,10 +89,11 @@ struct DeliveryStore: Sendable {
             }
             found.claims.append(
                 Claim(member: QueueMember(member), token: token, attempt: Int(attempt), delivery: delivery))
+            // The token is the reading of the claim, and the lease. What changed long before is no news to any replica.
             if let fingerprint = Fingerprint(bytes: member), ReplayMemory.Signal.isRecord(record) {
-                handed.append(
-                    .init(
-                        fingerprint: fingerprint, record: record, document: view.last?.bytesValue ?? [], arguments: []))
+                let signal = ReplayMemory.Signal(
+                    fingerprint: fingerprint, record: record, document: view.last?.bytesValue ?? [], arguments: [])
+                if signal.moment > token - lease.milliseconds - ReplayMemory.age.milliseconds { handed.append(signal) }
             }
         }
         // A sink that hears of what a failover then loses would hear of it again as another episode.

@@ -66,6 +66,8 @@ final class ReplayMemory: Sendable {
         var safe = 0
         /// Numbers, and what the server had written when they were given out.
         var marks: [(number: Int, written: Int64)] = []
+        /// When the store was last known to be open. Age is counted up to then.
+        var open: ContinuousClock.Instant?
         /// The most replicas that were seen since the store was opened, and when so many were seen last.
         var replicas = (count: 0, seen: ContinuousClock.now)
     }
@@ -122,6 +124,9 @@ final class ReplayMemory: Sendable {
         return state.withLockedValue { state in
             state.reserved -= room
             guard current() else { return false }
+            state.open = now
+            // Also where nobody asks for room.
+            shrink(&state, to: capacity, now)
             for given in signals {
                 var signal = given
                 let key = Key.signal(signal.fingerprint)
@@ -209,6 +214,7 @@ final class ReplayMemory: Sendable {
     /// grew old. It counts as new: what replicas had of it is of the past.
     func renewed() -> (signals: [Signal], letters: [GateDeadLetter]) {
         state.withLockedValue { state in
+            if let open = state.open { shrink(&state, to: .max, open) }
             state.number += 1
             state.safe = 0
             state.marks = []

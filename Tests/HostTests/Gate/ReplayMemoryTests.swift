@@ -101,6 +101,18 @@ import Testing
         #expect(put(memory, try item(3, moment: 3), at: .seconds(131)))
     }
 
+    @Test func whatIsOldIsNotReplayedThoughNobodyAskedForItsRoom() throws {
+        let memory = ReplayMemory(capacity: 10_000, replicated: false)
+        #expect(put(memory, try item(1, moment: 1)))
+        // The host goes on with its deliveries alone, and the store is open all the time.
+        #expect(memory.keep([], [], of: 0, now: Self.start + .seconds(31)))
+        #expect(memory.bytes == 0)
+        #expect(moments(memory) == [])
+        // Up to when it was open: what it answered then is not old, however long the store is away.
+        #expect(put(memory, try item(2, moment: 2), at: .seconds(40)))
+        #expect(moments(memory) == [2])
+    }
+
     @Test func oneCallHasRoomHoweverLargeItIs() throws {
         let memory = ReplayMemory(capacity: 1_400, replicated: true)
         #expect(memory.reserve(5_000))
