@@ -39,7 +39,8 @@ enum WireSocket {
         let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
         if count > 0 { return .bytes(Array(bytes[..<count])) }
         if count == 0 { return .end }
-        return errno == EAGAIN || errno == EINTR ? .nothing : .reset
+        // One that is still being connected has nothing to say.
+        return [EAGAIN, EINTR, ENOTCONN].contains(errno) ? .nothing : .reset
     }
 
     /// How much was taken; nil when the other side is gone.

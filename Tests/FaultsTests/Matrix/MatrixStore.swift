@@ -87,12 +87,22 @@ final class MatrixStore: Sendable {
 
     private func awaitSentinels() async throws {
         for place in sentinels.indices {
-            try await eventually("Sentinel \(place) knows the others; \(sentinels[place].output.suffix(500))") {
+            var told = ""
+            func known() async -> Bool {
                 let words = (try? await ask(place, "SENTINEL", "master", Self.name))?.split(separator: "\n") ?? []
                 func value(_ name: Substring) -> Substring? {
                     words.firstIndex(of: name).flatMap { $0 + 1 < words.count ? words[$0 + 1] : nil }
                 }
+                told = "\(value("num-other-sentinels") ?? "no") others, \(value("num-slaves") ?? "no") replicas"
                 return value("num-other-sentinels") == "2" && value("num-slaves") == "2"
+            }
+            do {
+                try await eventually("Sentinels that know each other", within: .seconds(30), every: .milliseconds(100))
+                {
+                    await known()
+                }
+            } catch {
+                throw TestFailure("Sentinel \(place) knows \(told):\n\(sentinels[place].output.suffix(1_500))")
             }
         }
     }
