@@ -81,12 +81,13 @@ struct StoreState<Connection: Sendable>: Sendable {
         return drop()
     }
 
-    /// - Returns: whether the reason is of another kind than the last one, which is worth a line in the log.
+    /// - Returns: whether it is worth a line in the log: the reason is of another kind than the last one, or the first
+    ///   probe says more than the call that shut the store (which command a user lacks, say).
     mutating func probeFailed(_ reason: RedisError) -> Bool {
         guard case .shut(let last) = phase else { return false }
         phase = .shut(reason)
         failures += 1
-        return last.code != reason.code
+        return last.code != reason.code || (failures == 1 && last.message != reason.message)
     }
 
     mutating func stop() -> [Connection] {

@@ -78,6 +78,16 @@ import Testing
         #expect([first, same, other] == [true, false, true])
     }
 
+    /// A script that lacks a command is refused in the middle of a call, which does not name it; the canary does.
+    @Test func whatTheFirstProbeKnowsBetterIsWorthALineToo() {
+        var state = StoreState<String>(slots: 1)
+        _ = state.opened("c", slot: 0)
+        _ = state.failed(RedisError(.noPermission, "a script was refused"), generation: 1)
+        let canary = RedisError(.noPermission, "the canary failed at GET")
+        let (first, second) = (state.probeFailed(canary), state.probeFailed(RedisError(.noPermission, "at SET")))
+        #expect([first, second] == [true, false])
+    }
+
     @Test func aStoppedStoreStaysStopped() {
         var state = StoreState<String>(slots: 1)
         _ = state.opened("a", slot: 0)

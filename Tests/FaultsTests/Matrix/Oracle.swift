@@ -37,7 +37,7 @@ enum Oracle {
             // What was never acknowledged may be there or not.
             guard let entry = entries[firing] else { continue }
             judgement.firings += 1
-            let buried = letters.contains(firing.description)
+            let buried = names(firing, letters)
             if mine.isEmpty {
                 if !buried { judgement.lost.append("\(firing)") }
             } else {
@@ -64,6 +64,17 @@ enum Oracle {
         }
         judgement.foreign = Set(shown.map(\.firing)).subtracting(sent).map(\.description).sorted()
         return judgement
+    }
+
+    /// Whether a text has the firing as words of their own: that of `A firing 12` is not `A firing 1`.
+    private static func names(_ firing: Firing, _ letters: String) -> Bool {
+        let isOfWord = { (byte: UInt8) -> Bool in
+            UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte || byte | 0x20 >= UInt8(ascii: "a")
+        }
+        return letters.utf8.ranges(of: firing.description.utf8).contains { found in
+            !(letters.utf8[..<found.lowerBound].last.map(isOfWord) ?? false)
+                && !(letters.utf8[found.upperBound...].first.map(isOfWord) ?? false)
+        }
     }
 
     private static func doubled(_ firing: Firing, _ shown: [Shown], _ sink: Cell.SinkKind) -> [String] {

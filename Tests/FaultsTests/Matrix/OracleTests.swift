@@ -35,6 +35,9 @@ import Testing
     @Test func whatIsNowhereIsLostUnlessItIsADeadLetter() {
         #expect(judge([first: acknowledged()], []).lost == ["A firing 1"])
         #expect(judge([first: acknowledged()], [], "description: A firing 1\n").lost.isEmpty)
+        for other in ["A firing 12", "BA firing 1", "A firing"] {
+            #expect(judge([first: acknowledged()], [], "description: \(other)\n").lost == ["A firing 1"])
+        }
         // That of another firing is not this one's.
         #expect(judge([first: acknowledged()], [shown(second, 2, 2)]).lost == ["A firing 1"])
     }
