@@ -222,9 +222,9 @@ import Testing
         try await eventually("the replica in step") {
             try await replica.command("INFO", "replication").string?.contains("master_link_status:up") == true
         }
-        func confirmed() async throws -> String? {
+        func confirmed(within milliseconds: Int = 20_000) async throws -> String? {
             let directory = try TemporaryDirectory()
-            try Files.write("SET key value\nWAIT 1 300\n", to: directory.file("commands"))
+            try Files.write("SET key value\nWAIT 1 \(milliseconds)\n", to: directory.file("commands"))
             let child = try ChildProcess(
                 "redis-cli", ["-s", redis.socketPath], in: directory, name: "cli", input: directory.file("commands"))
             try await child.wait()
@@ -232,9 +232,9 @@ import Testing
         }
         #expect(try await confirmed() == "OK\n1\n")
         proxy.add(.timeout, .toServer)
-        #expect(try await confirmed() == "OK\n0\n")
+        #expect(try await confirmed(within: 300) == "OK\n0\n")
         proxy.heal()
-        try await eventually("confirmed again") { try await confirmed() == "OK\n1\n" }
+        #expect(try await confirmed() == "OK\n1\n")
         #expect(proxy.counts.connections == 1)
     }
 }

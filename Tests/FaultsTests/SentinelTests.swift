@@ -44,7 +44,13 @@ import Testing
         try await eventually("taken by it", within: .seconds(30)) {
             [201, 202].contains(try await host.post(Alert("After")).status)
         }
-        #expect(try await host.post(Alert("Before")).status == 202)
+        var known: Int?
+        // The replica that was the master is still finding its way; a 503 now and then is no failure.
+        try await eventually("an answer about the one of before") {
+            known = try await host.post(Alert("Before")).status
+            return known != 503
+        }
+        #expect(known == 202)
     }
 
     @Test func withTooFewReplicasNothingIsTaken() async throws {
