@@ -84,10 +84,13 @@ return function(settings, kit)
     end
   end
 
+  -- Of the signal that is decided.
+  local known = {}
+
   return function(signal)
     signal.starts = past(signal.starts, signal.clock)
     if not signal.firing then signal.ends = past(signal.ends, signal.clock) end
-    local record = kit.read(signal.fingerprint)
+    local record = kit.read(signal.fingerprint, known)
     if not record then
       if signal.firing then return open(signal) end
       return ignored(signal)

@@ -90,10 +90,10 @@ struct DeliveryStore: Sendable {
             found.claims.append(
                 Claim(member: QueueMember(member), token: token, attempt: Int(attempt), delivery: delivery))
             // The token is the reading of the claim, and the lease. What changed long before is no news to any replica.
-            if let fingerprint = Fingerprint(bytes: member), ReplayMemory.Signal.isRecord(record) {
+            if let fingerprint = Fingerprint(bytes: member), let record = PackedRecord(record) {
                 let signal = ReplayMemory.Signal(
                     fingerprint: fingerprint, record: record, document: view.last?.bytesValue ?? [], arguments: [])
-                if signal.moment > token - lease.milliseconds - ReplayMemory.age.milliseconds { handed.append(signal) }
+                if record.moment > token - lease.milliseconds - ReplayMemory.age.milliseconds { handed.append(signal) }
             }
         }
         // A sink that hears of what a failover then loses would hear of it again as another episode.

@@ -25,16 +25,33 @@ struct GateCommands: Sendable {
         var command = RedisCommand.evalsha(gate, keys: [clockKey])
         command.add(born)
         for item in signals {
-            command.add(item.fingerprint.bytes)
-            command.add(item.signal.status == .firing ? "f" : "r")
-            command.add(item.signal.startsAt?.milliseconds ?? 0)
-            command.add(item.signal.endsAt?.milliseconds ?? 0)
+            command.add(Self.header(item))
             command.add(item.document)
             for policy in policies {
                 for argument in policy.arguments(for: item.signal) { command.add(argument) }
             }
         }
         return command
+    }
+
+    /// `<BI6I6` and the fingerprint, as the driver unpacks it: 1 firing or 0 resolved, startsAt, endsAt in ms.
+    private static func header(_ item: GateSignal) -> [UInt8] {
+        var out: [UInt8] = []
+        out.reserveCapacity(13 + 32)
+        func add(_ time: Timestamp?) {
+            // 0 stands for unknown, and for what six bytes don't hold.
+            var left = UInt64(exactly: time?.milliseconds ?? 0) ?? 0
+            if left >= 1 << 48 { left = 0 }
+            for _ in 0..<6 {
+                out.append(UInt8(truncatingIfNeeded: left))
+                left >>= 8
+            }
+        }
+        out.append(item.signal.status == .firing ? 1 : 0)
+        add(item.signal.startsAt)
+        add(item.signal.endsAt)
+        out.append(contentsOf: item.fingerprint.bytes)
+        return out
     }
 
     /// - Parameter answered: the letters were answered for already, and are written again if they are missing.
@@ -55,7 +72,7 @@ struct GateCommands: Sendable {
         var command = RedisCommand.evalsha(restore, keys: [clockKey])
         for signal in signals {
             command.add(signal.fingerprint.bytes)
-            command.add(signal.record)
+            command.add(signal.record.bytes)
             command.add(signal.document)
             if signal.arguments.isEmpty {
                 for _ in 0..<count { command.add("") }

@@ -5,6 +5,7 @@ import SignalKit
 /// Reads what the gate's scripts answer. What is not of its shape shuts the store: nobody knows what else is wrong with it.
 struct GateReader: Sendable {
     let policies: [any GatePolicy]
+    private let ids: [PluginID]
     /// Of one origin, for the sender to read.
     let deadLetters: Int
     /// Whether anything is kept for a replay.
@@ -12,6 +13,12 @@ struct GateReader: Sendable {
     /// Steps that may ask for their arguments again, besides the storm, which does for its members.
     let others: Bool
     let log: Logger
+
+    init(policies: [any GatePolicy], deadLetters: Int, keeps: Bool, others: Bool, log: Logger) {
+        self.policies = policies
+        ids = policies.map { type(of: $0).id }
+        (self.deadLetters, self.keeps, self.others, self.log) = (deadLetters, keeps, others, log)
+    }
 
     func unavailable(_ step: Int, _ why: String = "") -> GateOutcome {
         let policy = type(of: policies[min(max(step, 1), policies.count) - 1])
@@ -31,65 +38,91 @@ struct GateReader: Sendable {
         var reading: Int64 = 0
     }
 
+    /// What the driver says of a signal, by its code there: a verdict, or whose fault it is.
+    private enum Word {
+        case verdict(Verdict)
+        /// For the sender to read.
+        case full
+        case fault
+
+        init?(_ code: UInt8) {
+            switch code {
+            case 1: self = .verdict(.accepted)
+            case 2: self = .verdict(.aggregated)
+            case 3: self = .verdict(.duplicate)
+            case 4: self = .verdict(.resolved)
+            case 5: self = .verdict(.filtered)
+            case 6: self = .verdict(.ignored)
+            case 7: self = .verdict(.deadLettered)
+            case 8: self = .full
+            case 9: self = .fault
+            default: return nil
+            }
+        }
+    }
+
+    /// One outcome for each signal of a call, whatever the reply is.
     func read(
         _ reply: RedisValue, _ chunk: ArraySlice<GateSignal>, _ store: RedisStore, since opening: Int,
         _ kept: inout Kept
     ) -> [GateOutcome] {
-        let count = chunk.count
-        let nobody = [GateOutcome](repeating: unreachable, count: count)
+        func nobody() -> [GateOutcome] { [GateOutcome](repeating: unreachable, count: chunk.count) }
+        func garbage(_ what: String) -> [GateOutcome] {
+            store.shut(because: RedisError(.garbage, "the gate's reply \(what)"), since: opening)
+            return nobody()
+        }
         if let error = reply.serverError {
             log.warning("the gate failed", metadata: ["code": "\(error.code.rawValue)", "reason": "\(error.message)"])
-            return nobody
+            return nobody()
         }
-        guard let words = reply.list, words.count == 1 + count * 6, let first = words[0].int else {
-            store.shut(
-                because: RedisError(.garbage, "the gate's reply is not six words for each signal"), since: opening)
-            return nobody
-        }
-        kept.reading = max(kept.reading, first + Int64(count) - 1)
+        guard let words = reply.list, words.count == 2, let first = words[0].int, case .bytes(let answers) = words[1]
+        else { return garbage("is not a reading and its answers") }
+        kept.reading = max(kept.reading, first + Int64(chunk.count) - 1)
         var outcomes: [GateOutcome] = []
-        outcomes.reserveCapacity(count)
+        outcomes.reserveCapacity(chunk.count)
         var logged = false
-        for (signal, at) in zip(chunk, stride(from: 1, to: words.count, by: 6)) {
-            guard let word = words[at].string, let step = words[at + 1].int, let episode = words[at + 2].int,
-                let count = words[at + 3].int, let detail = words[at + 4].bytesValue,
-                let record = words[at + 5].bytesValue, record.isEmpty || ReplayMemory.Signal.isRecord(record),
-                (0...policies.count).contains(Int(step))
-            else {
-                store.shut(
-                    because: RedisError(.garbage, "the gate's reply holds something else than its words"),
-                    since: opening)
-                return nobody
+        var at = 0
+        for signal in chunk {
+            guard at + 4 <= answers.count, let word = Word(answers[at]), answers[at + 1] <= policies.count else {
+                return garbage("holds something else than its words")
             }
+            let step = Int(answers[at + 1])
+            let end = at + 4 + Int(answers[at + 2]) + Int(answers[at + 3]) << 8
+            guard end <= answers.count else { return garbage("ends too early") }
+            let rest = answers[(at + 4)..<end]
+            at = end
             switch word {
-            case "full": outcomes.append(unavailable(Int(step), String(decoding: detail, as: UTF8.self)))
-            case "unavailable":
-                outcomes.append(unavailable(Int(step)))
-                let error = RedisError(RedisServerError(text: String(decoding: detail, as: UTF8.self)))
+            case .full: outcomes.append(unavailable(step, String(decoding: rest, as: UTF8.self)))
+            case .fault:
+                outcomes.append(unavailable(step))
+                let error = RedisError(RedisServerError(text: String(decoding: rest, as: UTF8.self)))
                 if error.shutsStore { store.shut(because: error, since: opening) }
                 if !logged {
                     log.warning(
                         "a step of the gate failed", metadata: ["step": "\(step)", "reason": "\(error.message)"])
                     logged = true
                 }
-            default:
-                guard let verdict = Verdict(rawValue: word), verdict != .unavailable else {
-                    store.shut(
-                        because: RedisError(.garbage, "the gate's reply holds an unknown verdict"), since: opening)
-                    return nobody
+            case .verdict(let verdict):
+                let policy = step > 0 ? ids[step - 1] : nil
+                guard !rest.isEmpty else {
+                    outcomes.append(
+                        GateOutcome(verdict: verdict, episode: nil, count: nil, policy: policy, detail: ""))
+                    continue
                 }
+                guard let record = PackedRecord(rest) else { return garbage("holds what is no record") }
+                let (episode, count) = (record.episode, record.count)
                 outcomes.append(
                     GateOutcome(
                         verdict: verdict, episode: episode > 0 ? episode : nil, count: count > 0 ? count : nil,
-                        policy: step > 0 ? type(of: policies[Int(step) - 1]).id : nil, detail: ""))
-                if !record.isEmpty, keeps { kept.signals.append(item(signal, record, verdict)) }
+                        policy: policy, detail: ""))
+                if keeps { kept.signals.append(item(signal, record, verdict)) }
             }
         }
-        return outcomes
+        return at == answers.count ? outcomes : garbage("holds more than its signals")
     }
 
-    private func item(_ signal: GateSignal, _ record: [UInt8], _ verdict: Verdict) -> ReplayMemory.Signal {
-        let needed = others || ReplayMemory.Signal.isMember(record)
+    private func item(_ signal: GateSignal, _ record: PackedRecord, _ verdict: Verdict) -> ReplayMemory.Signal {
+        let needed = others || record.isMember
         return ReplayMemory.Signal(
             fingerprint: signal.fingerprint, record: record, document: signal.document,
             arguments: needed ? policies.flatMap { $0.arguments(for: signal.signal) } : [],

@@ -56,6 +56,8 @@ struct ScriptComposer: Sendable {
         steps("restore", policies, PackageResources.restore_lua, flags: "allow-oom")
     }
 
+    /// Words of the gate in front of the steps' arguments: header, document.
+    static let described = 2
     /// Words of the restoring script in front of the steps' arguments: fingerprint, record, document.
     static let restored = 3
 
@@ -80,7 +82,7 @@ struct ScriptComposer: Sendable {
         let arguments = policies.reduce(0) { $0 + type(of: $1).argumentCount }
         return script(
             name, text, flags: flags,
-            constants: ", stride = \(5 + arguments), restore = \(Self.restored + arguments)")
+            constants: ", stride = \(Self.described + arguments), restore = \(Self.restored + arguments)")
     }
 
     private static func literal(_ value: GateSetting.Value) -> String {

@@ -16,8 +16,7 @@ final class ReplayMemory: Sendable {
     /// A signal as it was answered.
     struct Signal: Sendable {
         let fingerprint: Fingerprint
-        /// The packed record, `kit.pack`.
-        var record: [UInt8]
+        var record: PackedRecord
         var document: [UInt8]
         /// Of every step, when one of them may need them; else empty.
         var arguments: [GateArgument]
@@ -25,25 +24,13 @@ final class ReplayMemory: Sendable {
         /// of this version.
         var isRepeat = false
 
-        /// Of the record's last change or sighting: `kit.moment`.
-        var moment: Int64 { max(version, Self.reading(record, at: 20)) }
-        private var episode: Int64 { Self.reading(record, at: 8) }
-        private var version: Int64 { Self.reading(record, at: 14) }
-
         /// Another host may have told them something else since.
         fileprivate mutating func inherit(from known: Signal) {
-            guard isRepeat, known.episode == episode, known.version == version else { return }
+            guard isRepeat, known.record.episode == record.episode, known.record.version == record.version else { return }
             (document, arguments) = (known.document, known.arguments.isEmpty ? arguments : known.arguments)
         }
-        /// Whether `record` has the length of one: alone, or with the storm that it is in.
-        static func isRecord(_ record: [UInt8]) -> Bool { record.count == 56 || record.count == 78 }
-        static func isMember(_ record: [UInt8]) -> Bool { record.count == 78 }
 
-        private static func reading(_ bytes: [UInt8], at place: Int) -> Int64 {
-            (0..<6).reduce(0) { $0 | Int64(bytes[place + $1]) << Int64(8 * $1) }
-        }
-
-        fileprivate var bytes: Int { record.count + document.count + arguments.count * 64 + ReplayMemory.overhead }
+        fileprivate var bytes: Int { record.bytes.count + document.count + arguments.count * 64 + ReplayMemory.overhead }
     }
 
     private enum Key: Hashable { case signal(Fingerprint), letter(Int) }
@@ -131,7 +118,7 @@ final class ReplayMemory: Sendable {
                 var signal = given
                 let key = Key.signal(signal.fingerprint)
                 if case .signal(let known)? = state.entries[key]?.content {
-                    if known.moment >= signal.moment { continue }
+                    if known.record.moment >= signal.record.moment { continue }
                     signal.inherit(from: known)
                 }
                 put(key, .signal(signal), signal.bytes, &state, now)

@@ -44,11 +44,46 @@ function kit.now() return after(redis.call('GET', KEYS[1])) end
 -- Takes `count` readings in one write and returns the first: no other call will ever see any of them. All are above `floor`.
 function kit.take(count, floor) return taken(math.max(kit.now(), (floor or 0) + 1), count) end
 
--- As `take`, and nil when this is not the store that was born then.
-function kit.take_of(born, count)
-  local known = redis.call('MGET', KEYS[1], base .. 'born')
-  if not known[1] or known[2] ~= born then return nil end
-  return taken(after(known[1]), count)
+-- As `take`, after the reading that was `read` from the clock.
+function kit.take_after(read, count) return taken(after(read), count) end
+
+-- Writes ----------------------------------------------------------------------------------------------------------
+
+-- The gate holds back what its signals write alike, and writes it with a command or two for all of them: a command costs
+-- more than what it does. What reads the same keys here sees it. Nil: every write is made at once.
+local held
+-- Of records that were read ahead or are held back: what they are by now, packed; false when there is none.
+local known = {}
+
+function kit.hold(counts) held = {records = {}, order = {}, documents = {}, sorted = {}, counts = counts or {}} end
+
+local function add(key, score, member)
+  local words = held.sorted[key]
+  if not words then
+    words = {}
+    held.sorted[key] = words
+  end
+  local at = #words
+  words[at + 1], words[at + 2] = score, member
+end
+
+-- Queues first: a record without its place in one would make every repeat a duplicate of what is stored nowhere.
+function kit.release()
+  local due, words, at = held.sorted.due, {}, 0
+  held.sorted.due = nil
+  -- NX: a claimed member keeps its score; its delivery notices the new version when it is acknowledged.
+  for key, members in pairs(held.sorted) do redis.call('ZADD', key, 'NX', unpack(members)) end
+  if due then redis.call('ZADD', base .. 'due', 'LT', unpack(due)) end
+  for member, document in pairs(held.documents) do
+    words[at + 1], words[at + 2] = base .. 'd:' .. member, document
+    at = at + 2
+  end
+  for _, fingerprint in ipairs(held.order) do
+    words[at + 1], words[at + 2] = base .. 'r:' .. fingerprint, known[fingerprint]
+    at = at + 2
+  end
+  if at > 0 then redis.call('MSET', unpack(words)) end
+  kit.hold(held.counts)
 end
 
 -- Records ---------------------------------------------------------------------------------------------------------
@@ -61,23 +96,14 @@ local FORMAT = '<BBBBI4I6I6I6I6I6I6I6I6'
 local SIZE = 56
 local STORM = 22
 
--- A time of the sender's, in ms; 0 stands for unknown.
-function kit.time(text)
-  local value = tonumber(text)
-  if not value or value < 0 or value > 281474976710655 then return 0 end
-  return math.floor(value)
-end
-
-function kit.unpack(packed)
+-- Into a table of before when there is one: to make one costs as much as all the rest.
+function kit.unpack(packed, into)
   if #packed ~= SIZE and #packed ~= SIZE + STORM then kit.fault('a record is unreadable') end
-  local r = {}
-  local version
-  version, r.state, r.reason, r.bounded, r.count, r.episode, r.version, r.last, r.start, r.resolve, r.due, r.announced,
+  local r, format = into or {}
+  format, r.state, r.reason, r.bounded, r.count, r.episode, r.version, r.last, r.start, r.resolve, r.due, r.announced,
     r.follows = struct.unpack(FORMAT, packed)
-  if version ~= 1 or (r.state ~= FIRING and r.state ~= RESOLVED) then
-    kit.fault('a record is unreadable')
-  end
-  if #packed > SIZE then r.storm = string.sub(packed, SIZE + 1) end
+  if format ~= 1 or (r.state ~= FIRING and r.state ~= RESOLVED) then kit.fault('a record is unreadable') end
+  r.storm = #packed > SIZE and string.sub(packed, SIZE + 1) or nil
   r.packed = packed
   return r
 end
@@ -90,16 +116,39 @@ function kit.pack(r)
     r.last, r.start, r.resolve, r.due, r.announced, r.follows) .. (r.storm or '')
 end
 
-function kit.read(fingerprint)
-  local packed = redis.call('GET', base .. 'r:' .. fingerprint)
-  return packed and kit.unpack(packed)
+function kit.read(fingerprint, into)
+  local packed = known[fingerprint]
+  if packed == nil then packed = redis.call('GET', base .. 'r:' .. fingerprint) end
+  return packed and kit.unpack(packed, into)
 end
 
 -- The index of the sweeper is scored lazily: it is only ever too early.
 function kit.write(fingerprint, r, earlier)
-  if earlier then redis.call('ZADD', base .. 'due', 'LT', r.due, fingerprint) end
   r.packed = kit.pack(r)
+  if held then
+    if earlier then add('due', r.due, fingerprint) end
+    if not held.records[fingerprint] then held.order[#held.order + 1] = fingerprint end
+    held.records[fingerprint], known[fingerprint] = true, r.packed
+    return
+  end
+  if earlier then redis.call('ZADD', base .. 'due', 'LT', r.due, fingerprint) end
   redis.call('SET', base .. 'r:' .. fingerprint, r.packed)
+end
+
+-- Reads the records of a call, and the clock and since when the store knows what it knows. Answers those two.
+function kit.read_ahead(fingerprints)
+  local keys = {KEYS[1], base .. 'born'}
+  for place, fingerprint in ipairs(fingerprints) do keys[place + 2] = base .. 'r:' .. fingerprint end
+  local values = redis.call('MGET', unpack(keys))
+  local missing = {}
+  for place, fingerprint in ipairs(fingerprints) do
+    local packed = values[place + 2]
+    known[fingerprint] = packed
+    if not packed then missing[#missing + 1] = keys[place + 2] end
+  end
+  -- MGET answers nothing for what is of the wrong type, too. That is no new problem: who reads it finds out.
+  if #missing > 0 and redis.call('EXISTS', unpack(missing)) > 0 then known = {} end
+  return values[1], values[2]
 end
 
 -- What sinks are told of a fingerprint; nil when nothing. A record that joined a storm has an object only of the
@@ -154,13 +203,27 @@ end
 
 local function full(detail) kit.fault(detail, 'persist') end
 
+local function has_room(key, member)
+  if held then
+    -- Members that are there already count twice here. When that matters, it is counted again.
+    local count = held.counts[key] or redis.call('ZCARD', key)
+    if count >= outbox.backlog then
+      kit.release()
+      count = redis.call('ZCARD', key)
+    end
+    held.counts[key] = count
+    return count < outbox.backlog or redis.call('ZSCORE', key, member)
+  end
+  return redis.call('ZCARD', key) < outbox.backlog or redis.call('ZSCORE', key, member)
+end
+
 -- Decides whether every sink can take `member` (a fingerprint or a storm), and returns the writes that queue it from
 -- `due` on. Raises when a sink that refuses is full; for what is `answered` for there is always room.
 function kit.queue(member, now, due, answered)
   local open, shut = {}, {}
   for _, sink in ipairs(outbox.sinks) do
     local key = base .. 'q:' .. sink.name
-    if answered or redis.call('ZCARD', key) < outbox.backlog or redis.call('ZSCORE', key, member) then
+    if answered or has_room(key, member) then
       open[#open + 1] = key
     elseif sink.full == 'refuse' then
       full('backlog of ' .. sink.name .. ' full')
@@ -172,9 +235,16 @@ function kit.queue(member, now, due, answered)
     end
   end
   return function(record, document)
-    if document and #open > 0 then redis.call('SET', base .. 'd:' .. member, document) end
-    -- NX: a claimed member keeps its score; its delivery notices the new version when it is acknowledged.
-    for _, key in ipairs(open) do redis.call('ZADD', key, 'NX', due, member) end
+    if held then
+      if document and #open > 0 then held.documents[member] = document end
+      for _, key in ipairs(open) do
+        add(key, due, member)
+        held.counts[key] = held.counts[key] + 1
+      end
+    else
+      if document and #open > 0 then redis.call('SET', base .. 'd:' .. member, document) end
+      for _, key in ipairs(open) do redis.call('ZADD', key, 'NX', due, member) end
+    end
     for _, name in ipairs(shut) do
       if not kit.bury(now, name, member, 'backlog full', record, document) then
         full('dead letters of ' .. name .. ' full')

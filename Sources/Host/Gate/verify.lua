@@ -5,6 +5,7 @@
 local function at(name) return kit.key('canary:', name) end
 local calls = {
   {'TIME'}, {'SET', at('string'), '1', 'PX', 60000}, {'GET', at('string')}, {'MGET', at('string')},
+  {'MSET', at('string'), '1'},
   {'EXISTS', at('string')},
   {'HSET', at('hash'), 'field', 1}, {'HGET', at('hash'), 'field'}, {'HMGET', at('hash'), 'field'},
   {'HGETALL', at('hash')}, {'HINCRBY', at('hash'), 'field', 1}, {'PEXPIRE', at('hash'), 60000},

@@ -112,4 +112,43 @@ import Testing
         #expect(await rig.verdict(try Rig.signal()) == .accepted)
         #expect(try await rig.deliver().count == 1)
     }
+
+    /// What is written behind the last signal of a call is seen by each of them.
+    @Test func aWholeStoryInOneCallIsToldAsInMany() async throws {
+        let story = [
+            try Rig.signal(starts: .zero), try Rig.signal(starts: .zero),
+            try Rig.signal("A", .resolved, starts: .zero, ends: .minutes(1)),
+            try Rig.signal("A", .resolved, starts: .zero, ends: .minutes(1)),
+            try Rig.signal(starts: .minutes(2)), try Rig.signal("B"),
+        ]
+        let expected: [Verdict] = [.accepted, .duplicate, .resolved, .duplicate, .accepted, .accepted]
+        func run(_ split: Bool) async throws -> ([Verdict], [Int64?], [Int64?], [String]) {
+            let rig = try await Rig()
+            try await rig.at(.minutes(3))
+            var outcomes: [GateOutcome] = []
+            if split {
+                for signal in story { outcomes += await rig.decide(signal) }
+            } else {
+                outcomes = await rig.gate.decide(story, [], in: rig.store, on: nil).outcomes
+            }
+            let told = try await rig.deliver().map { "\($0)" }
+            return (outcomes.map(\.verdict), outcomes.map(\.episode), outcomes.map(\.count), told)
+        }
+        let (one, many) = (try await run(false), try await run(true))
+        #expect(one.0 == expected && many.0 == expected)
+        #expect(one.1 == many.1)
+        #expect(one.2 == many.2)
+        #expect(one.3.count == 2)
+    }
+
+    @Test func aBacklogIsCountedExactlyWithinOneCall() async throws {
+        let rig = try await Rig(backlog: 3)
+        let end = try Rig.signal("A", .resolved, ends: .minutes(1))
+        let outcomes = await rig.decide(
+            try Rig.signal("A"), end, try Rig.signal("B"), try Rig.signal("C"), try Rig.signal("D"))
+        // A is in the queue once, though it was queued twice.
+        #expect(outcomes.map(\.verdict) == [.accepted, .resolved, .accepted, .accepted, .unavailable])
+        #expect(outcomes[4].detail == "persistence service unavailable: backlog of file full")
+        #expect(try await rig.deliver().count == 3)
+    }
 }

@@ -17,7 +17,7 @@ import Testing
             record[20 + place] = UInt8(truncatingIfNeeded: moment >> (8 * place))
         }
         return ReplayMemory.Signal(
-            fingerprint: Fingerprint(identity), record: record,
+            fingerprint: Fingerprint(identity), record: try #require(PackedRecord(record)),
             document: [UInt8](repeating: note, count: bytes - 56 - ReplayMemory.overhead), arguments: [],
             isRepeat: repeats)
     }
@@ -28,7 +28,7 @@ import Testing
     }
 
     private func moments(_ memory: ReplayMemory) -> [Int64] {
-        memory.renewed().signals.map(\.moment).sorted()
+        memory.renewed().signals.map(\.record.moment).sorted()
     }
 
     @Test func theLatestStateOfEachProblemIsKept() throws {
