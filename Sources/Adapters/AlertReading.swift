@@ -115,8 +115,13 @@ struct AlertFields {
     }
 
     private static func time(_ field: String, _ value: JSONValue) throws(AlertFault) -> Timestamp? {
-        guard let text = try text(field, value), !text.isEmpty else { return nil }
-        guard let time = Timestamp(rfc3339: text) else { throw AlertFault(field, "not an RFC 3339 time") }
+        // Two for every alert: read where they stand.
+        let read = value.withUTF8 { $0.isEmpty ? .some(nil) : Timestamp(rfc3339: $0).map(Optional.some) }
+        guard let read else {
+            _ = try text(field, value)
+            return nil
+        }
+        guard let time = read else { throw AlertFault(field, "not an RFC 3339 time") }
         return time == .goZero ? nil : time
     }
 

@@ -34,26 +34,20 @@ enum IdentityRule: Sendable, Equatable {
 
     /// - Throws: `SignalError` when nothing of the alert identifies it.
     func identity(of labels: Labels, target: Target?) throws(SignalError) -> Identity {
-        var fields: [Identity.Field] = []
+        // One family for both adapters: an alert is the same problem whether Prometheus posts it or Alertmanager does.
+        let family = "alert"
         switch self {
-        case .allBut(let excluded):
-            fields.reserveCapacity(labels.entries.count)
-            for entry in labels.entries where !excluded.contains(entry.name) {
-                fields.append(.init(entry.name, entry.value))
-            }
-        case .only(let names):
-            for entry in labels.entries where names.contains(entry.name) {
-                fields.append(.init(entry.name, entry.value))
-            }
+        case .allBut(let excluded): return try Identity(family: family, of: labels) { !excluded.contains($0) }
+        case .only(let names): return try Identity(family: family, of: labels) { names.contains($0) }
         case .target:
+            var fields: [Identity.Field] = []
             if let name = labels["alertname"] { fields.append(.init("alertname", name)) }
             if let target {
                 if let namespace = target.namespace { fields.append(.init("namespace", namespace)) }
                 fields.append(.init("kind", target.kind))
                 fields.append(.init("name", target.name))
             }
+            return try Identity(family: family, fields: fields)
         }
-        // One family for both adapters: an alert is the same problem whether Prometheus posts it or Alertmanager does.
-        return try Identity(family: "alert", fields: fields)
     }
 }

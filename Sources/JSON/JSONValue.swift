@@ -22,6 +22,13 @@ public struct JSONValue: Sendable {
         return String(decoding: document.text(place), as: UTF8.self)
     }
 
+    /// The bytes of a string, for a reader that needs no text of its own; nil when it is of another kind.
+    // SAFETY: the buffer is the document's, and valid while `read` runs.
+    package func withUTF8<Result>(_ read: (UnsafeBufferPointer<UInt8>) -> Result) -> Result? {
+        guard document.tag(place) == UInt8(ascii: "\"") else { return nil }
+        return read(document.text(place))
+    }
+
     /// Whether this is that string, without making one.
     public func equals(_ text: StaticString) -> Bool {
         guard document.tag(place) == UInt8(ascii: "\"") else { return false }

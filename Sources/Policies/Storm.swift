@@ -1,4 +1,3 @@
-import Crypto
 import JSON
 public import SignalKit
 
@@ -56,14 +55,23 @@ public struct StormPolicy: GatePolicy {
     }
 
     public func arguments(for signal: Signal) -> [GateArgument] {
-        let values = by.map { ($0, value(of: $0, in: signal)) }
         var target: [UInt8] = []
         if let found = signal.target {
-            target = Self.hash([found.kind, found.namespace ?? "", found.name], bytes: 8)
+            var digest = TextDigest(reserving: 128)
+            digest.add(found.kind)
+            digest.add(found.namespace ?? "")
+            digest.add(found.name)
+            target = Array(digest.finalize().prefix(8))
         }
+        var key = TextDigest(reserving: 128)
         var group = JSONWriter(reserving: 64)
         group.beginObject()
-        for (name, value) in values { group.member(name, value) }
+        for name in by {
+            let value = value(of: name, in: signal)
+            key.add(name)
+            key.add(value)
+            group.member(name, value)
+        }
         group.endObject()
         var member = JSONWriter(reserving: 128)
         member.beginObject()
@@ -78,8 +86,7 @@ public struct StormPolicy: GatePolicy {
         }
         member.endObject()
         return [
-            .bytes(Self.hash(values.flatMap { [$0.0, $0.1] }, bytes: 16)), .bytes(target), .bytes(group.bytes),
-            .bytes(member.bytes),
+            .bytes(Array(key.finalize().prefix(16))), .bytes(target), .bytes(group.bytes), .bytes(member.bytes),
         ]
     }
 
@@ -89,18 +96,5 @@ public struct StormPolicy: GatePolicy {
         case "namespace": signal.target?.namespace ?? signal.labels["namespace"] ?? ""
         default: signal.labels[name] ?? ""
         }
-    }
-
-    /// The first bytes of SHA-256 over texts, each behind its length.
-    private static func hash(_ texts: [String], bytes count: Int) -> [UInt8] {
-        var hash = SHA256()
-        for text in texts {
-            var text = text
-            text.withUTF8 { utf8 in
-                withUnsafeBytes(of: UInt64(utf8.count).littleEndian) { hash.update(bufferPointer: $0) }
-                hash.update(bufferPointer: UnsafeRawBufferPointer(utf8))
-            }
-        }
-        return Array(hash.finalize().prefix(count))
     }
 }

@@ -82,17 +82,17 @@ public struct RedisCommand: Sendable {
 
     private mutating func begin(_ length: Int) {
         words += 1
-        encoded.writeInteger(UInt8(ascii: "$"))
-        encoded.writeString(String(length))
-        encoded.writeStaticString("\r\n")
+        encoded.writeLength(length, after: UInt8(ascii: "$"))
     }
 
-    private mutating func end() { encoded.writeStaticString("\r\n") }
+    private mutating func end() { encoded.writeInteger(0x0D0A as UInt16) }
+
+    /// Before many arguments are added.
+    /// - Parameter bytes: of all of them.
+    public mutating func reserve(_ bytes: Int) { encoded.reserveCapacity(minimumWritableBytes: bytes) }
 
     func write(to buffer: inout ByteBuffer) {
-        buffer.writeInteger(UInt8(ascii: "*"))
-        buffer.writeString(String(words))
-        buffer.writeStaticString("\r\n")
+        buffer.writeLength(words, after: UInt8(ascii: "*"))
         buffer.writeImmutableBuffer(encoded)
     }
 
@@ -101,5 +101,29 @@ public struct RedisCommand: Sendable {
         buffer.reserveCapacity(commands.reduce(0) { $0 + $1.encoded.readableBytes + 16 })
         for command in commands { command.write(to: &buffer) }
         return buffer
+    }
+}
+
+extension ByteBuffer {
+    /// `$12` and the end of its line, in one write: it stands in front of every argument.
+    fileprivate mutating func writeLength(_ length: Int, after mark: UInt8) {
+        writeWithUnsafeMutableBytes(minimumWritableBytes: 24) { out in  // SAFETY: written from the end of 24 bytes on
+            var place = 24
+            func put(_ byte: UInt8) {
+                place -= 1
+                out[place] = byte
+            }
+            put(UInt8(ascii: "\n"))
+            put(UInt8(ascii: "\r"))
+            var left = length
+            repeat {
+                put(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: left % 10))
+                left /= 10
+            } while left > 0
+            put(mark)
+            let count = 24 - place
+            for step in 0..<count { out[step] = out[place + step] }
+            return count
+        }
     }
 }

@@ -38,6 +38,16 @@ public struct Identity: Hashable, Sendable {
         }
         self.fields = sorted
     }
+
+    /// The labels that are `wanted`: what a label set has checked and sorted is not checked and sorted again.
+    /// - Throws: `SignalError` when there is none.
+    package init(family: String, of labels: Labels, where wanted: (String) -> Bool) throws(SignalError) {
+        var fields: [Field] = []
+        fields.reserveCapacity(labels.entries.count)
+        for entry in labels.entries where wanted(entry.name) { fields.append(Field(entry.name, entry.value)) }
+        guard !fields.isEmpty else { throw SignalError(.noIdentity, "nothing identifies the problem") }
+        (self.family, self.fields) = (family, fields)
+    }
 }
 
 /// Sorted by the bytes of a name; nil when two names have the same bytes. Bytes, not `String`'s own order, which
@@ -48,7 +58,12 @@ private func sortedUnique<Element: Named>(_ elements: [Element]) -> [Element]? {
         left.name.utf8.lexicographicallyPrecedes(right.name.utf8)
     }
     func ascends(_ elements: [Element]) -> Bool {
-        zip(elements, elements.dropFirst()).allSatisfy(precedes)
+        var place = 1
+        while place < elements.count {
+            guard precedes(elements[place - 1], elements[place]) else { return false }
+            place += 1
+        }
+        return true
     }
     if ascends(elements) { return elements }
     let sorted = elements.sorted(by: precedes)
@@ -107,6 +122,9 @@ public struct Labels: Hashable, Sendable {
 
     private init(sorted: [Entry]) { entries = sorted }
 
+    /// Bytes of all names and values.
+    fileprivate var size: Int { entries.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count } }
+
     /// Lengths first: most names differ in it, and a target is looked for under a dozen names.
     public subscript(name: String) -> String? {
         let length = name.utf8.count
@@ -137,21 +155,66 @@ public struct Signal: Hashable, Sendable {
         public static let whole = 524_288
     }
 
-    public let identity: Identity
+    /// What a signal holds, shared by its copies: one is handed from stage to stage, and a copy costs one reference.
+    private final class Content: Sendable {
+        let identity: Identity
+        let name: String
+        let status: Status
+        let severity: String?
+        let labels: Labels
+        let annotations: Labels
+        let target: Target?
+        let startsAt: Timestamp?
+        let endsAt: Timestamp?
+        let link: String?
+
+        init(
+            _ identity: Identity, _ name: String, _ status: Status, _ severity: String?, _ labels: Labels,
+            _ annotations: Labels, _ target: Target?, _ startsAt: Timestamp?, _ endsAt: Timestamp?, _ link: String?
+        ) {
+            self.identity = identity
+            self.name = name
+            self.status = status
+            self.severity = severity
+            self.labels = labels
+            self.annotations = annotations
+            self.target = target
+            self.startsAt = startsAt
+            self.endsAt = endsAt
+            self.link = link
+        }
+    }
+    private let content: Content
+
+    public var identity: Identity { content.identity }
     /// What the problem is called: `HighMemoryUsage`.
-    public let name: String
-    public let status: Status
+    public var name: String { content.name }
+    public var status: Status { content.status }
     /// As the source spells it; nil when it does not say.
-    public let severity: String?
-    public let labels: Labels
-    public let annotations: Labels
-    public let target: Target?
+    public var severity: String? { content.severity }
+    public var labels: Labels { content.labels }
+    public var annotations: Labels { content.annotations }
+    public var target: Target? { content.target }
     /// When the source says the problem began; nil when it does not say.
-    public let startsAt: Timestamp?
+    public var startsAt: Timestamp? { content.startsAt }
     /// Resolved: when it ended. Firing: until when the source vouches for it, nil when it gives no such time.
-    public let endsAt: Timestamp?
+    public var endsAt: Timestamp? { content.endsAt }
     /// Where the source shows more: a URL, unchecked.
-    public let link: String?
+    public var link: String? { content.link }
+
+    public static func == (left: Signal, right: Signal) -> Bool {
+        left.content === right.content
+            || (left.identity == right.identity && left.name == right.name && left.status == right.status
+                && left.severity == right.severity && left.labels == right.labels
+                && left.annotations == right.annotations && left.target == right.target
+                && left.startsAt == right.startsAt && left.endsAt == right.endsAt && left.link == right.link)
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(identity)
+        hasher.combine(status)
+        hasher.combine(startsAt)
+    }
 
     /// - Throws: `SignalError` when a bound is exceeded.
     public init(
@@ -165,28 +228,21 @@ public struct Signal: Hashable, Sendable {
         if let link, link.utf8.count > Bounds.link {
             throw SignalError(.tooLarge, "a link of \(link.utf8.count) bytes, \(Bounds.link) at most")
         }
-        for text in [severity, target?.kind, target?.namespace, target?.name].compactMap(\.self)
-        where text.utf8.count > Bounds.labelValue {
+        func check(_ text: String?) throws(SignalError) {
+            guard let text, text.utf8.count > Bounds.labelValue else { return }
             throw SignalError(
                 .tooLarge, "severity or target of \(text.utf8.count) bytes, \(Bounds.labelValue) at most")
         }
-        func size(_ labels: Labels) -> Int {
-            labels.entries.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count }
-        }
-        let whole = size(labels) + size(annotations)
+        try check(severity)
+        try check(target?.kind)
+        try check(target?.namespace)
+        try check(target?.name)
+        let whole = labels.size + annotations.size
         guard whole <= Bounds.whole else {
             throw SignalError(.tooLarge, "\(whole) bytes of labels and annotations, \(Bounds.whole) at most")
         }
-        self.identity = identity
-        self.name = name
-        self.status = status
-        self.severity = severity
-        self.labels = labels
-        self.annotations = annotations
-        self.target = target
-        self.startsAt = startsAt
-        self.endsAt = endsAt
-        self.link = link
+        content = Content(
+            identity, name, status, severity, labels, annotations, target, startsAt, endsAt, link)
     }
 
     /// The same signal with one label added or replaced; the host marks a signal `degraded` this way.

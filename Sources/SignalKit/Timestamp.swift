@@ -27,30 +27,46 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
         let inside = min(max(milliseconds, Self.writable.lowerBound), Self.writable.upperBound)
         let (days, inDay) = inside.flooredDivision(by: 86_400_000)
         let (year, month, day) = CivilDate.from(days: days)
-        var out: [UInt8] = []
-        out.reserveCapacity(24)
-        func put(_ value: Int64, _ width: Int) {
-            var divisor: Int64 = 1
-            for _ in 1..<width { divisor *= 10 }
-            for _ in 0..<width {
-                out.append(UInt8(ascii: "0") + UInt8((value / divisor) % 10))
-                divisor = max(divisor / 10, 1)
+        return [UInt8](unsafeUninitializedCapacity: 24) { out, count in  // SAFETY: 24 bytes are written
+            func put(_ value: Int64, _ place: Int, _ width: Int) {
+                var left = value
+                for place in stride(from: place + width - 1, through: place, by: -1) {
+                    out[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: left % 10)
+                    left /= 10
+                }
             }
+            put(year, 0, 4)
+            out[4] = UInt8(ascii: "-")
+            put(month, 5, 2)
+            out[7] = UInt8(ascii: "-")
+            put(day, 8, 2)
+            out[10] = UInt8(ascii: "T")
+            put(inDay / 3_600_000, 11, 2)
+            out[13] = UInt8(ascii: ":")
+            put(inDay / 60_000 % 60, 14, 2)
+            out[16] = UInt8(ascii: ":")
+            put(inDay / 1_000 % 60, 17, 2)
+            out[19] = UInt8(ascii: ".")
+            put(inDay % 1_000, 20, 3)
+            out[23] = UInt8(ascii: "Z")
+            count = 24
         }
-        put(year, 4); out.append(UInt8(ascii: "-")); put(month, 2); out.append(UInt8(ascii: "-")); put(day, 2)
-        out.append(UInt8(ascii: "T")); put(inDay / 3_600_000, 2)
-        out.append(UInt8(ascii: ":")); put(inDay / 60_000 % 60, 2)
-        out.append(UInt8(ascii: ":")); put(inDay / 1_000 % 60, 2)
-        out.append(UInt8(ascii: ".")); put(inDay % 1_000, 3)
-        out.append(UInt8(ascii: "Z"))
-        return out
     }
 
     /// Reads RFC 3339: `2026-08-01T12:00:00Z`, with any number of fraction digits (cut to milliseconds) and an
     /// offset. A leap second reads as the first instant of the next minute. Nil when it is anything else, or when the
     /// offset moves it out of the years 0000 to 9999.
     public init?(rfc3339 text: some StringProtocol) {
-        var reader = DigitReader(Array(text.utf8))
+        var text = String(text)
+        // SAFETY: the buffer is read in the closure and not kept.
+        guard let read = text.withUTF8({ Timestamp(rfc3339: $0) }) else { return nil }
+        self = read
+    }
+
+    /// As above, of UTF-8.
+    // SAFETY: the buffer is read here and not kept.
+    package init?(rfc3339 utf8: UnsafeBufferPointer<UInt8>) {
+        var reader = DigitReader(utf8)
         guard let year = reader.digits(4), reader.take("-"), let month = reader.digits(2), reader.take("-"),
             let day = reader.digits(2), reader.take("T") || reader.take("t") || reader.take(" "),
             let hour = reader.digits(2), reader.take(":"), let minute = reader.digits(2), reader.take(":"),
@@ -130,9 +146,9 @@ extension Int64 {
 
 /// Not generic over its bytes: two times are read for every alert, and unspecialised generics cost microseconds.
 private struct DigitReader {
-    private let bytes: [UInt8]
+    private let bytes: UnsafeBufferPointer<UInt8>  // SAFETY: the reader does not outlive its caller's
     private var place = 0
-    init(_ bytes: [UInt8]) { self.bytes = bytes }
+    init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }  // SAFETY: as above
 
     var atEnd: Bool { place == bytes.count }
 

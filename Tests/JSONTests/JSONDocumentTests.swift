@@ -110,4 +110,22 @@ import Testing
         func value() throws -> JSONValue { try #require(parse(#"{"a":"b"}"#)["a"]) }
         #expect(try value().string == "b")
     }
+
+    /// What a document leaves is used again; never while one lives.
+    @Test func documentsThatLiveAtTheSameTimeKnowNothingOfEachOther() throws {
+        var alive: [JSONValue] = []
+        for number in 0..<50 {
+            let text = "[" + String(repeating: "\(number),", count: number * 40) + "\"\(number)\"]"
+            let root = try parse(text)
+            if number.isMultiple(of: 3) { alive.append(root) }
+            #expect(throws: JSONError.self) { try parse("[1,") }
+            #expect(throws: JSONError.self) { try JSONDocument.parse(Array("[[[1]]]".utf8), maxDepth: 2) }
+        }
+        for (place, root) in alive.enumerated() {
+            let items = Array(try #require(root.array))
+            #expect(items.count == place * 3 * 40 + 1)
+            #expect(items.last?.string == String(place * 3))
+            #expect(items.dropLast().allSatisfy { $0.integer == Int64(place * 3) })
+        }
+    }
 }

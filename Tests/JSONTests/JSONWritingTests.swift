@@ -45,4 +45,22 @@ import Testing
                 == #"{"a":"é\"","b":[1,true,null,0.5],"big":9223372036854775807}"#)
         #expect(throws: JSONError.self) { try JSONTree.number(.nan).text() }
     }
+
+    /// Texts are looked through eight bytes at a time: each byte at each place, alone and beside what looks like it.
+    @Test func whatHasToBeEscapedIsSeenWhereverItStands() throws {
+        for byte in 0..<UInt8(128) {
+            for place in 0..<20 {
+                for filling in ["a", "!", "#", "\u{7f}", "é"] {
+                    let piece = String(UnicodeScalar(byte))
+                    let parts = [String](repeating: filling, count: place) + [piece, piece, filling, filling]
+                    let text = parts.joined()
+                    var writer = JSONWriter()
+                    writer.string(text)
+                    let inside = writer.bytes.dropFirst().dropLast()
+                    #expect(!inside.contains { $0 < 0x20 })
+                    #expect(try JSONDocument.parse(writer.bytes).root.string == text)
+                }
+            }
+        }
+    }
 }

@@ -24,6 +24,7 @@ struct GateCommands: Sendable {
     func gate(_ signals: ArraySlice<GateSignal>, born: Int64) -> RedisCommand {
         var command = RedisCommand.evalsha(gate, keys: [clockKey])
         command.add(born)
+        command.reserve(signals.reduce(0) { $0 + $1.document.count + 320 })
         for item in signals {
             command.add(Self.header(item))
             command.add(item.document)
@@ -50,7 +51,7 @@ struct GateCommands: Sendable {
         out.append(item.signal.status == .firing ? 1 : 0)
         add(item.signal.startsAt)
         add(item.signal.endsAt)
-        out.append(contentsOf: item.fingerprint.bytes)
+        item.fingerprint.append(to: &out)
         return out
     }
 

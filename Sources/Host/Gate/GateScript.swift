@@ -37,6 +37,7 @@ struct ScriptComposer: Sendable {
             local outbox = {sinks = {\(sinks.joined(separator: ", "))}, backlog = \(backlog), letters = \(deadLetters)\
             \(constants)}
             \(String(decoding: PackageResources.prelude_lua, as: UTF8.self))
+            \(String(decoding: PackageResources.outbox_lua, as: UTF8.self))
             \(body)
             """
         return RedisScript(name: name, text: text)

@@ -26,11 +26,15 @@ final class ReplayMemory: Sendable {
 
         /// Another host may have told them something else since.
         fileprivate mutating func inherit(from known: Signal) {
-            guard isRepeat, known.record.episode == record.episode, known.record.version == record.version else { return }
+            guard isRepeat, known.record.episode == record.episode, known.record.version == record.version else {
+                return
+            }
             (document, arguments) = (known.document, known.arguments.isEmpty ? arguments : known.arguments)
         }
 
-        fileprivate var bytes: Int { record.bytes.count + document.count + arguments.count * 64 + ReplayMemory.overhead }
+        fileprivate var bytes: Int {
+            record.bytes.count + document.count + arguments.count * 64 + ReplayMemory.overhead
+        }
     }
 
     private enum Key: Hashable { case signal(Fingerprint), letter(Int) }

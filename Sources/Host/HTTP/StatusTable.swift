@@ -19,8 +19,8 @@ import SignalKit
 enum StatusTable {
     /// The status, and the verdict that gave it as one word for the whole request; `empty` when it held nothing.
     static func summary(of outcome: Outcome) -> (status: Int, word: String) {
-        var found: Set<Verdict> = []
-        for signal in outcome.signals { found.insert(signal.verdict) }
+        var found: [Verdict] = []
+        for signal in outcome.signals where !found.contains(signal.verdict) { found.append(signal.verdict) }
         if found.contains(.accepted) { return (201, Verdict.accepted.rawValue) }
         for verdict in [Verdict.resolved, .aggregated, .duplicate] where found.contains(verdict) {
             return (202, verdict.rawValue)
@@ -98,7 +98,8 @@ enum OutcomeDocument {
         out.beginArray()
         for signal in outcome.signals {
             out.beginObject()
-            out.member("fingerprint", signal.fingerprint.description)
+            out.key("fingerprint")
+            out.plain(signal.fingerprint.description.utf8)
             out.member("name", signal.name)
             out.member("verdict", signal.verdict.rawValue)
             // As text: many readers of JSON lose the end of a 64-bit number.

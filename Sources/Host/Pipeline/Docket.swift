@@ -21,17 +21,30 @@ struct Docket: Sendable {
     private var lettersRefused: String?
     var lettersStored: Bool { lettersRefused == nil }
 
-    struct Kind: Hashable, Sendable {
+    struct Kind: Equatable, Sendable {
         let verdict: Verdict
         let policy: PluginID?
     }
 
-    /// How many signals ended how.
-    var tally: [Kind: Int] {
-        rulings.reduce(into: [:]) { $0[Kind(verdict: $1.verdict, policy: $1.policy), default: 0] += 1 }
+    /// How many signals ended how. There are few ways: looking through them is cheaper than hashing.
+    var tally: [(kind: Kind, count: Int)] {
+        var tally: [(kind: Kind, count: Int)] = []
+        for ruling in rulings {
+            let kind = Kind(verdict: ruling.verdict, policy: ruling.policy)
+            if let place = tally.firstIndex(where: { $0.kind == kind }) {
+                tally[place].count += 1
+            } else {
+                tally.append((kind, 1))
+            }
+        }
+        return tally
     }
 
-    init(count: Int) { rulings.reserveCapacity(count) }
+    init(count: Int) {
+        rulings.reserveCapacity(count)
+        forGate.reserveCapacity(count)
+        places.reserveCapacity(count)
+    }
 
     mutating func add(_ signal: Signal, _ result: PolicyChain.Result) {
         let fingerprint = Fingerprint(signal.identity)

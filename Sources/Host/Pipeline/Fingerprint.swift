@@ -1,48 +1,71 @@
 import Crypto
+import Policies
 import SignalKit
 
 /// SHA-256 over an identity: 32 bytes.
 struct Fingerprint: Hashable, Sendable, CustomStringConvertible {
-    let bytes: [UInt8]
+    /// In four words, so that it is no object of its own: there is one for each signal, and each is copied often.
+    private let words: (UInt64, UInt64, UInt64, UInt64)
 
-    /// Every part is preceded by its length (8 bytes, little-endian), so that no two identities share a byte
-    /// string: joined with a separator, {a: "b,c=d"} and {a: "b", c: "d"} would.
     init(_ identity: Identity) {
-        var hash = SHA256()
-        func add(_ text: String) {
-            var text = text
-            text.withUTF8 { utf8 in
-                withUnsafeBytes(of: UInt64(utf8.count).littleEndian) { hash.update(bufferPointer: $0) }
-                hash.update(bufferPointer: UnsafeRawBufferPointer(utf8))
-            }
-        }
-        add(identity.family)
+        var digest = TextDigest()
+        digest.add(identity.family)
         for field in identity.fields {
-            add(field.name)
-            add(field.value)
+            digest.add(field.name)
+            digest.add(field.value)
         }
-        bytes = Array(hash.finalize())
+        words = digest.finalize().withUnsafeBytes(Self.words)
     }
 
     /// Nil unless there are 32 bytes.
     init?(bytes: some Collection<UInt8>) {
         guard bytes.count == 32 else { return nil }
-        self.bytes = Array(bytes)
+        words = Array(bytes).withUnsafeBytes(Self.words)
+    }
+
+    // SAFETY: read here and not kept; both callers have 32 bytes.
+    private static func words(_ bytes: UnsafeRawBufferPointer) -> (UInt64, UInt64, UInt64, UInt64) {
+        func word(_ place: Int) -> UInt64 { bytes.loadUnaligned(fromByteOffset: place * 8, as: UInt64.self) }
+        return (word(0), word(1), word(2), word(3))
+    }
+
+    static func == (left: Fingerprint, right: Fingerprint) -> Bool { left.words == right.words }
+
+    /// It is a hash already; any of its words is as good as all.
+    func hash(into hasher: inout Hasher) { hasher.combine(words.0) }
+
+    var bytes: [UInt8] {
+        // SAFETY: the pointer does not leave the closure.
+        withUnsafeBytes(of: words) { Array($0) }
+    }
+
+    func append(to out: inout [UInt8]) {
+        // SAFETY: as above.
+        withUnsafeBytes(of: words) { out.append(contentsOf: $0) }
     }
 
     /// 64 lower-case hex digits.
-    var description: String { Hex.text(bytes) }
+    var description: String {
+        // SAFETY: as above.
+        withUnsafeBytes(of: words) { Hex.text($0) }
+    }
 }
 
 enum Hex {
-    static func text(_ bytes: some Sequence<UInt8>) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        var out: [UInt8] = []
-        for byte in bytes {
-            out.append(digits[Int(byte >> 4)])
-            out.append(digits[Int(byte & 15)])
+    static func text(_ bytes: some Collection<UInt8>) -> String {
+        String(unsafeUninitializedCapacity: bytes.count * 2) { out in  // SAFETY: as long as is written
+            var place = 0
+            for byte in bytes {
+                out[place] = digit(byte >> 4)
+                out[place + 1] = digit(byte & 15)
+                place += 2
+            }
+            return place
         }
-        return String(decoding: out, as: UTF8.self)
+    }
+
+    private static func digit(_ value: UInt8) -> UInt8 {
+        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") - 10 + value
     }
 
     /// Nil when `text` is not an even number of hex digits.

@@ -38,7 +38,8 @@ struct Intake: Taking {
         var docket = Docket(count: decoded.signals.count)
         let context = PolicyContext(adapter: adapter, receivedAt: receivedAt)
         for signal in decoded.signals {
-            docket.add(signal, await policies.decide(signal, context))
+            // Most chains have nothing to decide here.
+            docket.add(signal, policies.policies.isEmpty ? .pass(signal) : await policies.decide(signal, context))
         }
         let letters = decoded.rejected.map {
             GateDeadLetter(origin: adapter, index: $0.index, reason: $0.reason, item: $0.replay)

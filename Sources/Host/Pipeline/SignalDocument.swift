@@ -24,11 +24,17 @@ enum SignalDocument {
             out.member("name", target.name)
             out.endObject()
         }
-        out.member("starts_at", signal.startsAt?.description)
-        out.member("ends_at", signal.endsAt?.description)
+        write(signal.startsAt, as: "starts_at", to: &out)
+        write(signal.endsAt, as: "ends_at", to: &out)
         out.member("link", signal.link)
         out.endObject()
         return out.bytes
+    }
+
+    private static func write(_ time: Timestamp?, as name: String, to out: inout JSONWriter) {
+        guard let time else { return }
+        out.key(name)
+        out.plain(time.rfc3339)
     }
 
     private static func write(_ labels: Labels, as name: String, to out: inout JSONWriter) {

@@ -15,7 +15,7 @@ import Testing
         try await Listeners.serving(authentication: method) { served in
             let code = HMAC<SHA256>.authenticationCode(
                 for: Array("[1]".utf8), using: SymmetricKey(data: Array("key".utf8)))
-            let hex = Hex.text(code)
+            let hex = Hex.text(Array(code))
             let wrong = "00" + hex.dropFirst(2)
             for (signature, status) in [(hex, 200), ("sha256=\(hex)", 200), ("", 401), (wrong, 401), ("nonsense", 401)]
             {

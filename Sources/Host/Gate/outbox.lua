@@ -1,0 +1,166 @@
+-- Behind the prelude in every script: what waits for sinks, and what was set aside.
+
+-- Dead letters ----------------------------------------------------------------------------------------------------
+
+local function prefixed(text) return string.format('%08x', #text) .. text end
+
+-- Stores a dead letter, or counts one that is there; either way it has these fields. Answers whether it is stored (not when
+-- its origin has no room), and whether it is a new one. One that is `answered` for has room, and is not counted again.
+function kit.letter(now, origin, item, reason, fields, answered)
+  local id = redis.sha1hex(prefixed(origin) .. prefixed(item) .. prefixed(reason))
+  local key, index = base .. 'l:' .. id, base .. 'dead:' .. origin
+  local known = redis.call('EXISTS', key) == 1
+  if known and answered then return true, false end
+  if not known then
+    if not answered and redis.call('ZCARD', index) >= outbox.letters then return false, false end
+    redis.call('HSET', key, 'origin', origin, 'item', item, 'reason', reason, 'first', now)
+  end
+  redis.call('HINCRBY', key, 'count', 1)
+  redis.call('HSET', key, 'last', now, unpack(fields))
+  redis.call('SADD', base .. 'dead', origin)
+  redis.call('ZADD', index, now, id)
+  return true, not known
+end
+
+-- Sets aside what a sink does not get: an episode (`record`) or a storm, in its latest state. Returns false when there is
+-- no room.
+function kit.bury(now, sink, member, reason, record, document)
+  local item, fields = member, {'kind', 'sink', 'member', member}
+  if record then
+    -- A record that joined a storm speaks of the episode before.
+    item = member .. string.format('%.0f', (kit.view(record) or record).episode)
+    fields[5], fields[6] = 'record', kit.pack(record)
+    -- An end that the sweeper made has no document: that of before still says whose it is.
+    if document then fields[7], fields[8] = 'document', document end
+  end
+  local stored, new = kit.letter(now, 'sink/' .. sink, item, reason, fields)
+  -- A storm is kept for as long as letters speak of it; one that came again is still one.
+  if new and #member ~= 32 then redis.call('HINCRBY', base .. 's:' .. member, 'buried', 1) end
+  return stored
+end
+
+-- Queues ----------------------------------------------------------------------------------------------------------
+
+local function full(detail) kit.fault(detail, 'persist') end
+
+local function has_room(key, member)
+  if held then
+    -- Members that are there already count twice here. When that matters, it is counted again.
+    local count = held.counts[key] or redis.call('ZCARD', key)
+    if count >= outbox.backlog then
+      kit.release()
+      count = redis.call('ZCARD', key)
+    end
+    held.counts[key] = count
+    return count < outbox.backlog or redis.call('ZSCORE', key, member)
+  end
+  return redis.call('ZCARD', key) < outbox.backlog or redis.call('ZSCORE', key, member)
+end
+
+-- Decides whether every sink can take `member` (a fingerprint or a storm), and returns the writes that queue it from
+-- `due` on. Raises when a sink that refuses is full; for what is `answered` for there is always room.
+function kit.queue(member, now, due, answered)
+  local open, shut = {}, {}
+  for _, sink in ipairs(outbox.sinks) do
+    local key = base .. 'q:' .. sink.name
+    if answered or has_room(key, member) then
+      open[#open + 1] = key
+    elseif sink.full == 'refuse' then
+      full('backlog of ' .. sink.name .. ' full')
+    else
+      if redis.call('ZCARD', base .. 'dead:sink/' .. sink.name) >= outbox.letters then
+        full('backlog and dead letters of ' .. sink.name .. ' full')
+      end
+      shut[#shut + 1] = sink.name
+    end
+  end
+  return function(record, document)
+    if held then
+      if document and #open > 0 then held.documents[member] = document end
+      for _, key in ipairs(open) do
+        add(key, due, member)
+        held.counts[key] = held.counts[key] + 1
+      end
+    else
+      if document and #open > 0 then redis.call('SET', base .. 'd:' .. member, document) end
+      for _, key in ipairs(open) do redis.call('ZADD', key, 'NX', due, member) end
+    end
+    for _, name in ipairs(shut) do
+      if not kit.bury(now, name, member, 'backlog full', record, document) then
+        full('dead letters of ' .. name .. ' full')
+      end
+    end
+  end
+end
+
+-- What a sink has last had, if it asks for that: an episode by fingerprint, in one hash for each sink.
+function kit.history(sink)
+  for _, known in ipairs(outbox.sinks) do
+    if known.name == sink then return known.history and base .. 't:' .. sink end
+  end
+end
+
+-- Forgets a fingerprint there.
+function kit.forget(fingerprint)
+  for _, sink in ipairs(outbox.sinks) do
+    if sink.history then redis.call('HDEL', base .. 't:' .. sink.name, fingerprint) end
+  end
+end
+
+-- Whether any queue of any host holds `member`.
+function kit.queued(member, except)
+  for _, name in ipairs(redis.call('SMEMBERS', base .. 'queues')) do
+    if name ~= except and redis.call('ZSCORE', base .. 'q:' .. name, member) then return true end
+  end
+  return false
+end
+
+-- Storms ----------------------------------------------------------------------------------------------------------
+
+kit.FAR = 8000000000000000
+
+local function number(text) return tonumber(text or '0') or kit.fault('a storm is unreadable') end
+
+-- Nil when there is no such storm.
+function kit.storm(id)
+  local h = redis.call('HMGET', base .. 's:' .. id, 'state', 'opened', 'last', 'total', 'firing', 'version',
+    'announced', 'flush', 'quiet', 'longest')
+  if not h[1] then return nil end
+  return {id = id, state = h[1], opened = number(h[2]), last = number(h[3]), total = number(h[4]),
+    firing = number(h[5]), version = number(h[6]), announced = number(h[7]), flush = number(h[8]),
+    quiet = number(h[9]), longest = number(h[10])}
+end
+
+-- When it stops growing, unless members come.
+function kit.closing(storm) return math.min(storm.last + storm.quiet, storm.opened + storm.longest) end
+
+function kit.write_storm(storm)
+  redis.call('HSET', base .. 's:' .. storm.id, 'state', storm.state, 'last', storm.last, 'total', storm.total,
+    'firing', storm.firing, 'version', storm.version, 'announced', storm.announced)
+end
+
+-- A storm that no longer grows and has no firing member is over.
+function kit.settle(storm, now)
+  if storm.state == 'closed' and storm.firing <= 0 then
+    storm.state = 'resolved'
+    redis.call('ZREM', base .. 'storms', storm.id)
+    redis.call('ZADD', base .. 'ended', now, storm.id)
+  end
+end
+
+-- A member's episode ended: decides, and returns the writes; nil when its storm is gone, or counts another episode.
+function kit.leave(id, fingerprint, episode, now, answered)
+  local storm = kit.storm(id)
+  if not storm then return nil end
+  local place = redis.call('HGET', base .. 'n:' .. id, fingerprint)
+  local known = redis.call('ZSCORE', base .. 'm:' .. id, fingerprint)
+  if not place or string.sub(place, 1, 1) ~= 'f' or tonumber(known) ~= episode then return nil end
+  local queue = kit.queue(id, now, math.max(now, storm.announced + storm.flush), answered)
+  return function()
+    queue(nil, nil)
+    redis.call('HSET', base .. 'n:' .. id, fingerprint, 'r' .. string.sub(place, 2))
+    storm.firing, storm.version = storm.firing - 1, now
+    kit.settle(storm, now)
+    kit.write_storm(storm)
+  end
+end
