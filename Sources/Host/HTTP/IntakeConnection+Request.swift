@@ -125,12 +125,20 @@ extension IntakeConnection {
     func late() {
         let hasRest = phase != .deciding
         guard let context, let request = giveUp() else { return }
-        if let task = request.task { context.eventLoop.scheduleTask(in: Linger.pause) { task.cancel() } }
+        if let task = request.task {
+            context.eventLoop.scheduleTask(in: Linger.pause) { task.cancel() }
+        }
         conclude(request, .refused(service.late), close: true, hasRest: hasRest)
         guard phase == .discarding else { return }
         // A sender that is still at its body is let go on for a while, like any whose body nobody wants.
         isPaused = true
         wake(at: .now() + Linger.pause)
+    }
+
+    /// The sender is gone while its request is worked on. The answer is for the log alone, and somebody may never give one.
+    func abandon(_ eventLoop: any EventLoop) {
+        guard let task = request?.task else { return }
+        eventLoop.scheduleTask(in: TimeAmount(service.limits.deadline) + Linger.pause) { task.cancel() }
     }
 
     /// The sender is gone in the middle of its body, or what it sends is no HTTP.
@@ -164,6 +172,7 @@ extension IntakeConnection {
             return service.tellCut(request, answer)
         }
         let head = request.head
+        let close = close || head.isLast
         write { $0.write(reply, id: head.id, close: close, isHead: head.method == .HEAD) }
         service.tell(request, reply.status, answer)
         next = close ? .close : head.keepsAlive ? .stay : .finish

@@ -68,7 +68,7 @@ final class IntakeConnection: ChannelDuplexHandler {
     // MARK: What comes
 
     func channelActive(context: ChannelHandlerContext) {
-        rest()
+        if phase == .idle { rest() }
         context.fireChannelActive()
     }
 
@@ -119,8 +119,7 @@ final class IntakeConnection: ChannelDuplexHandler {
     func channelInactive(context: ChannelHandlerContext) {
         switch phase {
         case .asking, .reading: cut()
-        // Its task has an answer in the end, for the log.
-        case .deciding: break
+        case .deciding: abandon(context.eventLoop)
         case .idle, .discarding, .ending, .ended: phase = .ended
         }
         context.fireChannelInactive()

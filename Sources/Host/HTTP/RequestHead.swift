@@ -16,6 +16,8 @@ struct RequestHead: Sendable {
     /// Whether a body of unknown length follows.
     let isChunked: Bool
     let expectsContinue: Bool
+    /// It asks for another protocol behind this request: the decoder reads none of what follows.
+    let isLast: Bool
     let authorization: String?
 
     init(_ head: HTTPRequestHead, _ ids: inout RequestID.Sequence) {
@@ -29,9 +31,11 @@ struct RequestHead: Sendable {
         var expect: String?
         var authorization: String?
         var isChunked = false
+        var isLast = head.method == .CONNECT
         for (name, value) in head.headers {
             switch name.utf8.count {
             case 6: if Self.isNamed(name, "expect") { Self.join(&expect, value) }
+            case 7: if Self.isNamed(name, "upgrade") { isLast = true }
             case 12:
                 if Self.isNamed(name, "content-type") {
                     Self.join(&type, value)
@@ -47,6 +51,7 @@ struct RequestHead: Sendable {
         mediaType = type.flatMap(Self.mediaType)
         self.length = length.flatMap { Int($0) }
         self.isChunked = isChunked
+        self.isLast = isLast
         expectsContinue = expect.map { $0.lowercased() == "100-continue" } ?? false
         self.authorization = authorization
         if let id, RequestID.isSane(id) { self.id = id } else { self.id = ids.next() }

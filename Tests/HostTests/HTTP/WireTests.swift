@@ -95,6 +95,14 @@ import Testing
         }
     }
 
+    @Test func aSenderThatAsksForAnotherProtocolIsAnsweredInThisOne() async throws {
+        try await Listeners.serving { served in
+            let request = head("u", "Content-Length: 2\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c") + "[]"
+            let told = try await exchange(served, request + head("lost") + "[]")
+            #expect(told == answer("200 OK", id: "u", "Connection: close\r\n"))
+        }
+    }
+
     @Test func anOldSendersConnectionEndsWithItsAnswer() async throws {
         try await Listeners.serving { served in
             let request = "POST /in HTTP/1.0\r\nX-Request-Id: o\r\nContent-Length: 2\r\n\r\n[]"
