@@ -113,8 +113,10 @@ public struct JSONWriter: Sendable {
     mutating func quote(_ utf8: UnsafeBufferPointer<UInt8>) {
         bytes.append(UInt8(ascii: "\""))
         var plain = 0
-        for (place, byte) in utf8.enumerated() where byte < 0x20 || byte == 0x22 || byte == 0x5C {
-            bytes.append(contentsOf: utf8[plain..<place])
+        for place in utf8.indices {
+            let byte = utf8[place]
+            guard byte < 0x20 || byte == 0x22 || byte == 0x5C else { continue }
+            bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[plain..<place]))
             plain = place + 1
             bytes.append(UInt8(ascii: "\\"))
             switch byte {
@@ -131,7 +133,7 @@ public struct JSONWriter: Sendable {
                 bytes.append(digits[Int(byte & 15)])
             }
         }
-        bytes.append(contentsOf: utf8[plain...])
+        bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[plain...]))
         bytes.append(UInt8(ascii: "\""))
     }
 

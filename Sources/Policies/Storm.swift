@@ -93,14 +93,12 @@ public struct StormPolicy: GatePolicy {
 
     /// The first bytes of SHA-256 over texts, each behind its length.
     private static func hash(_ texts: [String], bytes count: Int) -> [UInt8] {
-        var hash = SHA256()
+        var parts: [UInt8] = []
+        parts.reserveCapacity(256)
         for text in texts {
-            var text = text
-            text.withUTF8 { utf8 in
-                withUnsafeBytes(of: UInt64(utf8.count).littleEndian) { hash.update(bufferPointer: $0) }
-                hash.update(bufferPointer: UnsafeRawBufferPointer(utf8))
-            }
+            withUnsafeBytes(of: UInt64(text.utf8.count).littleEndian) { parts.append(contentsOf: $0) }
+            parts.append(contentsOf: text.utf8)
         }
-        return Array(hash.finalize().prefix(count))
+        return SHA256.hash(data: parts).withUnsafeBytes { Array($0.prefix(count)) }
     }
 }

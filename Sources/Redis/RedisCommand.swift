@@ -80,10 +80,13 @@ public struct RedisCommand: Sendable {
     /// As decimal digits.
     public mutating func add(_ number: Int64) { add(String(number)) }
 
+    /// Room for arguments that are still to be added, so that it is not made again and again.
+    public mutating func reserve(_ bytes: Int) { encoded.reserveCapacity(minimumWritableBytes: bytes) }
+
     private mutating func begin(_ length: Int) {
         words += 1
         encoded.writeInteger(UInt8(ascii: "$"))
-        encoded.writeString(String(length))
+        encoded.writeDigits(length)
         encoded.writeStaticString("\r\n")
     }
 
@@ -91,7 +94,7 @@ public struct RedisCommand: Sendable {
 
     func write(to buffer: inout ByteBuffer) {
         buffer.writeInteger(UInt8(ascii: "*"))
-        buffer.writeString(String(words))
+        buffer.writeDigits(words)
         buffer.writeStaticString("\r\n")
         buffer.writeImmutableBuffer(encoded)
     }
@@ -101,5 +104,16 @@ public struct RedisCommand: Sendable {
         buffer.reserveCapacity(commands.reduce(0) { $0 + $1.encoded.readableBytes + 16 })
         for command in commands { command.write(to: &buffer) }
         return buffer
+    }
+}
+
+extension ByteBuffer {
+    /// - Parameter count: not negative.
+    fileprivate mutating func writeDigits(_ count: Int) {
+        if count < 10 {
+            writeInteger(UInt8(ascii: "0") + UInt8(count))
+        } else {
+            writeString(String(count))
+        }
     }
 }

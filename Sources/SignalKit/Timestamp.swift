@@ -29,13 +29,12 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
         let (year, month, day) = CivilDate.from(days: days)
         var out: [UInt8] = []
         out.reserveCapacity(24)
+        func digit(_ value: Int64) { out.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value % 10)) }
         func put(_ value: Int64, _ width: Int) {
-            var divisor: Int64 = 1
-            for _ in 1..<width { divisor *= 10 }
-            for _ in 0..<width {
-                out.append(UInt8(ascii: "0") + UInt8((value / divisor) % 10))
-                divisor = max(divisor / 10, 1)
-            }
+            if width > 3 { digit(value / 1_000) }
+            if width > 2 { digit(value / 100) }
+            digit(value / 10)
+            digit(value)
         }
         put(year, 4); out.append(UInt8(ascii: "-")); put(month, 2); out.append(UInt8(ascii: "-")); put(day, 2)
         out.append(UInt8(ascii: "T")); put(inDay / 3_600_000, 2)

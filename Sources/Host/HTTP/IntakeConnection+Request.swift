@@ -25,35 +25,35 @@ extension IntakeConnection {
         wake(at: .now() + TimeAmount(service.limits.deadline))
         switch service.place(of: head.path) {
         case .beside(let side):
-            let request = RequestInWork(head: head, route: nil, began: .now)
-            answer(request, service.reply(to: side, head), nil, close: closes, hasRest: true)
-        case .route(let route): look(RequestInWork(head: head, route: route, began: .now))
-        case nil: look(RequestInWork(head: head, route: nil, began: .now))
+            answer(
+                RequestInWork(head, to: nil), service.reply(to: side, head), nil, close: closes, hasRest: true)
+        case .route(let destination): look(RequestInWork(head, to: destination))
+        case nil: look(RequestInWork(head, to: nil))
         }
     }
 
     private func look(_ request: RequestInWork) {
         self.request = request
-        switch service.look(request.head, request.route) {
-        case .ask(let review): ask(review, request.route)
+        switch service.look(request.head, request.destination) {
+        case .ask(let review): ask(review, request.destination)
         case let early: follow(early)
         }
     }
 
-    private func ask(_ review: Authenticator.Review, _ route: HostConfiguration.Route?) {
-        guard let context, let route else { return }
+    private func ask(_ review: Authenticator.Review, _ destination: Destination?) {
+        guard let context, let destination else { return }
         phase = .asking
         let (number, eventLoop) = (number, context.eventLoop)
         let connection = NIOLoopBound(self, eventLoop: eventLoop)
         Task(executorPreference: executor) {
             let decision = await review.decide()
-            eventLoop.run { connection.value.heard(decision, route, number) }
+            eventLoop.run { connection.value.heard(decision, destination, number) }
         }
     }
 
-    private func heard(_ decision: Authenticator.Decision, _ route: HostConfiguration.Route, _ number: Int) {
+    private func heard(_ decision: Authenticator.Decision, _ destination: Destination, _ number: Int) {
         guard number == self.number, phase == .asking, let request else { return }
-        follow(service.judge(decision, request.head, route))
+        follow(service.judge(decision, request.head, destination))
         pump()
     }
 
@@ -67,7 +67,7 @@ extension IntakeConnection {
         guard let ticket = service.inFlight.begin() else {
             return refuse(.overloaded(detail: "\(service.limits.inFlight) requests in flight"))
         }
-        self.request?.ticket = ticket
+        request.ticket = ticket
         phase = .reading
     }
 
@@ -81,37 +81,44 @@ extension IntakeConnection {
     // MARK: The body
 
     private func read(_ chunk: ByteBuffer) {
-        // No second reference to the request: its body would be copied with every chunk.
-        guard var ticket = request?.ticket, let bytes = request?.bytes else { return }
+        guard let request, var ticket = request.ticket else { return }
         let count = chunk.readableBytes
-        guard bytes + count <= service.limits.body else { return refuse(.tooLarge(limit: service.limits.body)) }
+        guard request.bytes + count <= service.limits.body else {
+            return refuse(.tooLarge(limit: service.limits.body))
+        }
         guard service.inFlight.grow(&ticket, by: count) else {
             return refuse(.overloaded(detail: "\(service.limits.inFlightBytes) bytes in flight"))
         }
-        request?.ticket = ticket
-        request?.bytes = bytes + count
-        if bytes == 0, let length = request?.head.length { request?.body.reserveCapacity(min(length, 1 << 20)) }
-        request?.body.append(contentsOf: chunk.readableBytesView)
+        request.ticket = ticket
+        if request.bytes == 0 { request.body.reserveCapacity(min(request.head.length ?? 0, 1 << 20)) }
+        request.bytes += count
+        request.body.append(contentsOf: chunk.readableBytesView)
     }
 
     private func decide() {
-        guard let context, let request, let route = request.route, let ticket = request.ticket else { return }
+        guard let context, let request, let destination = request.destination, let ticket = request.ticket else {
+            return
+        }
         phase = .deciding
         let whole = IntakeService.Whole(
-            head: request.head, route: route, body: request.body, ticket: ticket,
+            head: request.head, destination: destination, body: request.body, ticket: ticket,
             deadline: request.began + service.limits.deadline)
         // They are the task's by now.
-        self.request?.body = []
-        self.request?.ticket = nil
+        request.body = []
+        request.ticket = nil
         let (number, service, eventLoop) = (number, service, context.eventLoop)
         let connection = NIOLoopBound(self, eventLoop: eventLoop)
         let work: @Sendable () async -> Void = {
             let answer = await service.decide(whole, on: eventLoop)
             eventLoop.run { connection.value.decided(answer, number) }
         }
-        self.request?.task =
-            request.bytes > Self.mostOnLoop
-            ? Task(operation: work) : Task(executorPreference: executor, operation: work)
+        if request.bytes > Self.mostOnLoop {
+            request.task = Task(operation: work)
+        } else {
+            // Begun here and now; the executor has what comes after the first wait.
+            let task = Task.immediate(executorPreference: executor, operation: work)
+            if self.request === request { request.task = task }
+        }
     }
 
     private func decided(_ answer: IntakeAnswer, _ number: Int) {
@@ -161,7 +168,8 @@ extension IntakeConnection {
 
     private func conclude(_ request: RequestInWork, _ answer: IntakeAnswer, close: Bool, hasRest: Bool) {
         self.answer(
-            request, service.reply(to: answer, request.head, request.route), answer, close: close, hasRest: hasRest)
+            request, service.reply(to: answer, request.head, request.destination), answer, close: close,
+            hasRest: hasRest)
     }
 
     private func answer(

@@ -1,7 +1,7 @@
 import NIOHTTP1
 
-/// A request's head, as far as this host reads it, gathered in one pass over its fields.
-struct RequestHead: Sendable {
+/// A request's head, as far as this host reads it, gathered in one pass over its fields. A class: it is handed around a lot.
+final class RequestHead: Sendable {
     let method: HTTPMethod
     /// Without query.
     let path: String

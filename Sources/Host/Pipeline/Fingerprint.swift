@@ -8,20 +8,19 @@ struct Fingerprint: Hashable, Sendable, CustomStringConvertible {
     /// Every part is preceded by its length (8 bytes, little-endian), so that no two identities share a byte
     /// string: joined with a separator, {a: "b,c=d"} and {a: "b", c: "d"} would.
     init(_ identity: Identity) {
-        var hash = SHA256()
+        // One call of the hash for all: each has a price of its own.
+        var parts: [UInt8] = []
+        parts.reserveCapacity(512)
         func add(_ text: String) {
-            var text = text
-            text.withUTF8 { utf8 in
-                withUnsafeBytes(of: UInt64(utf8.count).littleEndian) { hash.update(bufferPointer: $0) }
-                hash.update(bufferPointer: UnsafeRawBufferPointer(utf8))
-            }
+            withUnsafeBytes(of: UInt64(text.utf8.count).littleEndian) { parts.append(contentsOf: $0) }
+            parts.append(contentsOf: text.utf8)
         }
         add(identity.family)
         for field in identity.fields {
             add(field.name)
             add(field.value)
         }
-        bytes = Array(hash.finalize())
+        bytes = SHA256.hash(data: parts).withUnsafeBytes { Array($0) }
     }
 
     /// Nil unless there are 32 bytes.
