@@ -105,15 +105,34 @@ public struct JSONWriter: Sendable {
     // MARK: Strings
 
     private mutating func quote(_ text: String) {
-        var text = text
-        text.withUTF8 { quote($0) }
+        if text.utf8.withContiguousStorageIfAvailable({ quote($0) }) == nil {
+            var text = text
+            text.withUTF8 { quote($0) }
+        }
+    }
+
+    /// Whether one of eight bytes has to be escaped; each of them has its own eighth of the words. After "Bit Twiddling
+    /// Hacks" by Sean Eron Anderson: a byte below n, and a byte that is none.
+    private static func hasSpecial(_ eight: UInt64) -> Bool {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        func zero(_ word: UInt64) -> UInt64 { (word &- ones) & ~word }
+        let control = (eight &- ones &* 0x20) & ~eight
+        return (control | zero(eight ^ (ones &* 0x22)) | zero(eight ^ (ones &* 0x5C))) & (ones &* 0x80) != 0
     }
 
     // SAFETY: the buffer is read here and not kept.
     mutating func quote(_ utf8: UnsafeBufferPointer<UInt8>) {
         bytes.append(UInt8(ascii: "\""))
         var plain = 0
-        for place in utf8.indices {
+        var place = -1
+        while true {
+            place += 1
+            while place + 8 <= utf8.count,
+                !Self.hasSpecial(UnsafeRawBufferPointer(utf8).loadUnaligned(fromByteOffset: place, as: UInt64.self))
+            {
+                place += 8
+            }
+            guard place < utf8.count else { break }
             let byte = utf8[place]
             guard byte < 0x20 || byte == 0x22 || byte == 0x5C else { continue }
             bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[plain..<place]))

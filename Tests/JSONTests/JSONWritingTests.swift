@@ -45,4 +45,22 @@ import Testing
                 == #"{"a":"é\"","b":[1,true,null,0.5],"big":9223372036854775807}"#)
         #expect(throws: JSONError.self) { try JSONTree.number(.nan).text() }
     }
+
+    @Test func whateverStandsAnywhereInAStringComesBack() throws {
+        for length in 0...18 {
+            for place in 0..<max(length, 1) {
+                for scalar in Array(UInt8(0)..<0x80).map(UnicodeScalar.init) + ["é", "\u{10FFFF}"] {
+                    let text = String((0..<length).map { $0 == place ? Character(scalar) : "x" })
+                    var out = JSONWriter()
+                    out.string(text)
+                    let back = try JSONDocument.parse(out.bytes).root.string
+                    guard back == text else {
+                        Issue.record(
+                            "\(scalar.value) at \(place) of \(length): \(String(decoding: out.bytes, as: UTF8.self))")
+                        return
+                    }
+                }
+            }
+        }
+    }
 }

@@ -16,18 +16,17 @@ extension ByteBuffer {
             writeString("HTTP/1.1 \(reply.status) \(HTTPResponseStatus(statusCode: reply.status).reasonPhrase)\r\n")
         }
         if let type = reply.type {
-            writeStaticString("Content-Type: ")
-            writeString(type.rawValue)
-            writeStaticString("\r\n")
+            writeString("Content-Type: \(type.rawValue)\r\n")
         }
-        writeStaticString("Content-Length: ")
-        writeString(String(reply.body.count))
-        writeStaticString("\r\nX-Request-Id: ")
+        if reply.body.isEmpty {
+            writeStaticString("Content-Length: 0\r\nX-Request-Id: ")
+        } else {
+            writeString("Content-Length: \(reply.body.count)\r\nX-Request-Id: ")
+        }
         writeString(id)
-        writeStaticString("\r\n")
-        for (name, value) in reply.headers { writeString("\(name.rawName): \(value)\r\n") }
-        if close { writeStaticString("Connection: close\r\n") }
-        writeStaticString("\r\n")
+        for (name, value) in reply.headers { writeString("\r\n\(name.rawName): \(value)") }
+        if close { writeStaticString("\r\nConnection: close") }
+        writeStaticString("\r\n\r\n")
         if !isHead { writeBytes(reply.body) }
     }
 

@@ -11,16 +11,21 @@ struct Fingerprint: Hashable, Sendable, CustomStringConvertible {
         // One call of the hash for all: each has a price of its own.
         var parts: [UInt8] = []
         parts.reserveCapacity(512)
-        func add(_ text: String) {
+        func add(_ text: String, to parts: inout [UInt8]) {
             withUnsafeBytes(of: UInt64(text.utf8.count).littleEndian) { parts.append(contentsOf: $0) }
             parts.append(contentsOf: text.utf8)
         }
-        add(identity.family)
+        add(identity.family, to: &parts)
         for field in identity.fields {
-            add(field.name)
-            add(field.value)
+            add(field.name, to: &parts)
+            add(field.value, to: &parts)
         }
         bytes = SHA256.hash(data: parts).withUnsafeBytes { Array($0) }
+    }
+
+    /// Its bytes are as good as random already, and eight of them tell any two apart that are not looked for.
+    func hash(into hasher: inout Hasher) {
+        bytes.withUnsafeBytes { hasher.combine($0.loadUnaligned(as: UInt64.self)) }
     }
 
     /// Nil unless there are 32 bytes.
