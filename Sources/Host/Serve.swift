@@ -17,7 +17,7 @@ struct Serve: Sendable {
             log.warning("\(warning.message)", metadata: ["path": "\(warning.path)"])
         }
         // Of an embedded store no other host takes part.
-        let host = if case .embedded = configuration.state.store { "" } else { Exchange.newID() }
+        let host = if case .embedded = configuration.state.store { "" } else { RequestID.new() }
         let gate = Gate(configuration, host: host, log: log, witness: StoreWitness(metrics: metrics, log: log))
         let scripts = DeliveryScripts(configuration)
         let sources = SourceScripts(configuration)
@@ -71,7 +71,7 @@ struct Serve: Sendable {
         await withTaskGroup(of: Void.self) { tasks in
             for source in configuration.sources {
                 guard let route = configuration.routes.first(where: { $0.adapter == source.feeds }) else { continue }
-                let kept = SourceStore(store: store, scripts: scripts, name: source.name, token: Exchange.newID())
+                let kept = SourceStore(store: store, scripts: scripts, name: source.name, token: RequestID.new())
                 let way = SourceIntake(
                     source, route: route, intake: intake, store: kept, deadline: configuration.server.limits.deadline,
                     log: log)

@@ -35,6 +35,12 @@ public struct JSONWriter: Sendable {
         first = false
     }
 
+    /// After a whole document, of which many stand one to a line.
+    public mutating func endLine() {
+        bytes.append(UInt8(ascii: "\n"))
+        first = true
+    }
+
     public mutating func key(_ name: String) {
         separate()
         quote(name)

@@ -26,7 +26,8 @@ public struct RedisCommand: Sendable {
     let isBarrier: Bool
     private var words = 0
     /// The arguments as bulk strings, without the `*<count>` line in front.
-    private var encoded = ByteBuffer()
+    /// An array: a buffer is asked for its storage at each write, and there are dozens.
+    private var encoded: [UInt8] = []
 
     /// `RedisCommand("SET", "key", "value")`
     public init(_ words: String...) {
@@ -64,66 +65,56 @@ public struct RedisCommand: Sendable {
     static func load(_ script: RedisScript) -> RedisCommand { RedisCommand("SCRIPT", "LOAD", script.text) }
 
     public mutating func add(_ text: String) {
-        var text = text
-        text.withUTF8 {
-            begin($0.count); encoded.writeBytes(UnsafeRawBufferPointer($0))
-        }
+        begin(text.utf8.count)
+        encoded.append(contentsOf: text.utf8)
         end()
     }
 
     public mutating func add(_ bytes: [UInt8]) {
         begin(bytes.count)
-        encoded.writeBytes(bytes)
+        encoded.append(contentsOf: bytes)
         end()
     }
 
     /// As decimal digits.
     public mutating func add(_ number: Int64) { add(String(number)) }
 
+    /// Room for arguments that are still to be added, so that it is not made again and again.
+    public mutating func reserve(_ bytes: Int) { encoded.reserveCapacity(encoded.count + bytes) }
+
     private mutating func begin(_ length: Int) {
         words += 1
-        encoded.writeLength(length, after: UInt8(ascii: "$"))
+        encoded.append(UInt8(ascii: "$"))
+        Self.write(length, to: &encoded)
+        end()
     }
 
-    private mutating func end() { encoded.writeInteger(0x0D0A as UInt16) }
+    private mutating func end() {
+        encoded.append(UInt8(ascii: "\r"))
+        encoded.append(UInt8(ascii: "\n"))
+    }
 
-    /// Before many arguments are added.
-    /// - Parameter bytes: of all of them.
-    public mutating func reserve(_ bytes: Int) { encoded.reserveCapacity(minimumWritableBytes: bytes) }
+    private static func write(_ count: Int, to bytes: inout [UInt8]) {
+        if count < 10 {
+            bytes.append(UInt8(ascii: "0") + UInt8(count))
+        } else {
+            bytes.append(contentsOf: String(count).utf8)
+        }
+    }
 
     func write(to buffer: inout ByteBuffer) {
-        buffer.writeLength(words, after: UInt8(ascii: "*"))
-        buffer.writeImmutableBuffer(encoded)
+        var head = [UInt8(ascii: "*")]
+        Self.write(words, to: &head)
+        head.append(UInt8(ascii: "\r"))
+        head.append(UInt8(ascii: "\n"))
+        buffer.writeBytes(head)
+        buffer.writeBytes(encoded)
     }
 
     static func encode(_ commands: [RedisCommand]) -> ByteBuffer {
         var buffer = ByteBuffer()
-        buffer.reserveCapacity(commands.reduce(0) { $0 + $1.encoded.readableBytes + 16 })
+        buffer.reserveCapacity(commands.reduce(0) { $0 + $1.encoded.count + 16 })
         for command in commands { command.write(to: &buffer) }
         return buffer
-    }
-}
-
-extension ByteBuffer {
-    /// `$12` and the end of its line, in one write: it stands in front of every argument.
-    fileprivate mutating func writeLength(_ length: Int, after mark: UInt8) {
-        writeWithUnsafeMutableBytes(minimumWritableBytes: 24) { out in  // SAFETY: written from the end of 24 bytes on
-            var place = 24
-            func put(_ byte: UInt8) {
-                place -= 1
-                out[place] = byte
-            }
-            put(UInt8(ascii: "\n"))
-            put(UInt8(ascii: "\r"))
-            var left = length
-            repeat {
-                put(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: left % 10))
-                left /= 10
-            } while left > 0
-            put(mark)
-            let count = 24 - place
-            for step in 0..<count { out[step] = out[place + step] }
-            return count
-        }
     }
 }

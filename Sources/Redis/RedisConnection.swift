@@ -120,8 +120,13 @@ public final class RedisConnection: Sendable {
         guard !commands.isEmpty else { return [] }
         let bytes = RedisCommand.encode(commands)
         let result = await withCheckedContinuation { (waiter: RedisChannelHandler.Waiter) in
-            eventLoop.execute {
-                self.handler.value.send(bytes, count: commands.count, deadline: deadline, waiter)
+            // Most callers are on the loop already, and it is a whole turn of it that they save.
+            if eventLoop.inEventLoop {
+                handler.value.send(bytes, count: commands.count, deadline: deadline, waiter)
+            } else {
+                eventLoop.execute {
+                    self.handler.value.send(bytes, count: commands.count, deadline: deadline, waiter)
+                }
             }
         }
         return try result.get()

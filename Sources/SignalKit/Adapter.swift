@@ -4,15 +4,22 @@ public struct InboundRequest: Sendable {
     public let body: [UInt8]
     /// The media type without parameters, lower case; nil when the request had none.
     public let contentType: String?
-    /// Names in lower case.
-    public let headers: [String: String]
+    /// Names in lower case. Made anew at each look: few adapters ask for any.
+    public var headers: [String: String] { makeHeaders() }
+    private let makeHeaders: @Sendable () -> [String: String]
     /// The host's clock when the body was complete; an adapter has no clock of its own.
     public let receivedAt: Timestamp
 
     public init(body: [UInt8], contentType: String? = nil, headers: [String: String] = [:], receivedAt: Timestamp) {
+        self.init(body: body, contentType: contentType, receivedAt: receivedAt) { headers }
+    }
+
+    package init(
+        body: [UInt8], contentType: String?, receivedAt: Timestamp, headers: @escaping @Sendable () -> [String: String]
+    ) {
         self.body = body
         self.contentType = contentType
-        self.headers = headers
+        makeHeaders = headers
         self.receivedAt = receivedAt
     }
 }

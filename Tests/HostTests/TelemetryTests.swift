@@ -111,4 +111,26 @@ import Testing
         #expect(document["map"]?["k"]?.string == "v")
         #expect(document["ts"]?.string == "1970-01-01T00:00:00.000Z")
     }
+
+    @Test func aRequestsLineIsWhatItsLogCallWouldSay() throws {
+        let fingerprint = try Fingerprint(Identity(family: "alert", fields: [.init("a", "b")]))
+        func outcome(_ verdicts: [Verdict], letters: Int) -> Outcome {
+            Outcome(
+                signals: verdicts.map {
+                    SignalOutcome(fingerprint: fingerprint, name: "A", verdict: $0, episode: nil, count: nil)
+                }, deadLetters: (0..<letters).map { ($0, "bad") })
+        }
+        for (status, outcome): (Int?, Outcome?) in [
+            (200, outcome([.duplicate], letters: 0)), (503, nil), (nil, nil), (200, outcome([], letters: 2)),
+            (201, outcome([.duplicate, .accepted, .duplicate], letters: 1)),
+        ] {
+            let request = RequestLine(
+                id: "r-1", route: "/a\"b", status: status, milliseconds: 12, bytes: 345, outcome: outcome)
+            let now = Timestamp(milliseconds: 1_795_400_000_123)
+            let long = JSONLogHandler.line(
+                level: .info, message: "request", label: "portcullis", metadata: request.metadata, now: now)
+            let short = request.line(label: "portcullis", now: now)
+            #expect(String(decoding: short, as: UTF8.self) == String(decoding: long, as: UTF8.self))
+        }
+    }
 }

@@ -152,12 +152,23 @@ public final class HTTPConnection: @unchecked Sendable {  // SAFETY: a test uses
 
     /// Waits until the other side has closed.
     /// - Throws: `TestFailure` when it reset the connection, or did neither in time.
-    public func awaitEnd() async throws {
-        _ = try await onThread { [self] in
-            while try !open().read().isEmpty {}
-            return true
+    public func awaitEnd() async throws { _ = try await textToEnd() }
+
+    /// All that comes until the other side has closed, several answers too.
+    /// - Throws: as `awaitEnd`.
+    public func textToEnd() async throws -> String {
+        try await onThread { [self] in
+            var bytes: [UInt8] = []
+            while true {
+                let more = try open().read()
+                if more.isEmpty { return String(decoding: bytes, as: UTF8.self) }
+                bytes += more
+            }
         }
     }
+
+    /// Says that nothing more is sent, and goes on reading.
+    public func endWriting() async throws { try await onThread { [self] in try open().endWriting() } }
 
     public func close() { socket = nil }
 

@@ -6,11 +6,14 @@ struct GateCommands: Sendable {
     let policies: [any GatePolicy]
     let clockKey: String
     let gate, rejects, again, restore, settle: RedisScript
+    /// The gate's call without its arguments: the same for each.
+    private let call: RedisCommand
 
     init(_ configuration: HostConfiguration, _ composer: ScriptComposer) {
         policies = configuration.gatePolicies
         clockKey = StoreKeys.clock(configuration.state.prefix)
         gate = composer.gate(policies)
+        call = .evalsha(gate, keys: [clockKey])
         rejects = composer.script("reject", PackageResources.reject_lua)
         // Of a full store too, since they were answered: one that can't be written would keep it shut, and full.
         again = composer.script("reject-again", PackageResources.reject_lua, flags: "allow-oom")
@@ -22,9 +25,9 @@ struct GateCommands: Sendable {
 
     /// - Parameter born: since when the store knows what it knows, as it was verified; the script refuses another one.
     func gate(_ signals: ArraySlice<GateSignal>, born: Int64) -> RedisCommand {
-        var command = RedisCommand.evalsha(gate, keys: [clockKey])
+        var command = call
+        command.reserve(signals.reduce(64) { $0 + $1.document.count + 512 })
         command.add(born)
-        command.reserve(signals.reduce(0) { $0 + $1.document.count + 320 })
         for item in signals {
             command.add(Self.header(item))
             command.add(item.document)

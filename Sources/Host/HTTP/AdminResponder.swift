@@ -40,7 +40,7 @@ struct AdminResponder: Sendable {
             return problem.reply(instance: nil, requestID: exchange.id)
         }
         if let tokenFile {
-            let decision = authenticator.bearer(tokenFile, request.headers)
+            let decision = authenticator.bearer(tokenFile, request.headers[.authorization])
             if decision != .allowed {
                 let refusal: Refusal =
                     decision == .unavailable

@@ -1,5 +1,6 @@
 import HTTPTypes
 import JSON
+import NIOHTTP1
 import SignalKit
 
 /// How a route of the `prometheus` adapter speaks: as Alertmanager's own API does, beside it and in its answers.
@@ -10,9 +11,9 @@ enum AlertmanagerAPI {
 
     /// 200 with an empty body for what was taken, 400 with a JSON string; anything else is a problem as everywhere.
     static func reply(to answer: IntakeAnswer, instance: String, requestID: String, retryAfter: Int) -> Reply {
+        if case .taken = answer { return Reply(status: 200) }
         let reply = StatusTable.reply(to: answer, instance: instance, requestID: requestID, retryAfter: retryAfter)
         switch answer {
-        case .taken: return Reply(status: 200, headers: reply.headers)
         case .refused(.malformed(let message, let offset, let path)):
             var text = message
             if let path { text += " at \(path)" }
@@ -20,26 +21,30 @@ enum AlertmanagerAPI {
             var out = JSONWriter()
             out.string(text)
             return Reply(status: reply.status, type: .json, body: out.bytes, headers: reply.headers)
-        case .refused: return reply
+        case .taken, .refused: return reply
         }
     }
 
-    /// What stands beside the route: `/api/v2/alerts` gives the empty prefix.
-    static func prefix(of path: String) -> String {
-        path.hasSuffix("/api/v2/alerts") ? String(path.dropLast("/api/v2/alerts".count)) : ""
+    /// What a sender of alerts may ask for besides.
+    enum Side: Sendable { case status, ready, gone }
+
+    /// Whole paths: `/api/v2/alerts` has them at the root, `/team/api/v2/alerts` under `/team`.
+    static func sides(of route: String) -> [(path: String, side: Side)] {
+        let end = "/api/v2/alerts"
+        let prefix = route.hasSuffix(end) ? String(route.dropLast(end.count)) : ""
+        let old = ["alerts", "alerts/groups", "status", "receivers", "silences"]
+        return [(prefix + "/api/v2/status", .status), (prefix + "/-/ready", .ready), (prefix + "/-/healthy", .ready)]
+            + old.map { (prefix + "/api/v1/" + $0, .gone) }
     }
 
-    /// Nil when `path` is none of the side endpoints.
-    static func side(_ path: String, prefix: String, method: HTTPRequest.Method, started: Timestamp) -> Reply? {
-        guard path.hasPrefix(prefix) else { return nil }
-        switch path.dropFirst(prefix.count) {
-        case "/api/v2/status": return method == .get ? .json(200, status(since: started)) : wrongMethod
-        case "/-/ready", "/-/healthy": return method == .get || method == .head ? .text(200, "OK") : wrongMethod
-        case "/api/v1/alerts", "/api/v1/alerts/groups", "/api/v1/status", "/api/v1/receivers", "/api/v1/silences":
+    static func reply(to side: Side, method: HTTPMethod, started: Timestamp) -> Reply {
+        switch side {
+        case .status: return method == .GET ? .json(200, status(since: started)) : wrongMethod
+        case .ready: return method == .GET || method == .HEAD ? .text(200, "OK") : wrongMethod
+        case .gone:
             var out = JSONWriter()
             out.string("the v1 API is gone; use /api/v2/alerts")
             return .json(410, out.bytes)
-        default: return nil
         }
     }
 

@@ -1,5 +1,4 @@
 import Crypto
-import HTTPTypes
 import Logging
 
 /// Decides whether a sender may use a route. Secrets are read again at each request: a file is in the page cache, and a
@@ -24,37 +23,56 @@ struct Authenticator: Sendable {
         reviewers = asked.map { KubernetesReviewer($0, log: log) }
     }
 
-    /// What can be said before the body is read; nil when the body is needed.
-    func early(_ route: HostConfiguration.Route, _ headers: HTTPFields) async -> Decision? {
+    /// What can be said before the body is read.
+    enum Early: Sendable {
+        case decided(Decision)
+        /// The body is needed.
+        case afterBody
+        /// The API server may have to be asked.
+        case ask(Review)
+    }
+
+    struct Review: Sendable {
+        fileprivate let reviewer: KubernetesReviewer
+        fileprivate let token: String
+        fileprivate let path: String
+
+        func decide() async -> Decision { await reviewer.decide(token[...], path: path) }
+    }
+
+    /// - Parameter field: a header's value by its name, all of it when it is there several times.
+    func early(
+        _ route: HostConfiguration.Route, authorization: String?, field: (String) -> String?
+    ) -> Early {
         switch route.authentication {
-        case .none: return .allowed
-        case .bearer(let file):
-            return bearer(file, headers)
+        case .none: return .decided(.allowed)
+        case .bearer(let file): return .decided(bearer(file, authorization))
         case .kubernetes(let way):
-            guard let given = Self.bearer(headers) else { return .refused }
-            return await reviewers.first { $0.way == way }?.decide(given, path: route.path) ?? .unavailable
-        case .hmac(_, let header):
-            guard let name = HTTPField.Name(header), headers[name] != nil else { return .refused }
-            return nil
+            guard let given = Self.token(authorization) else { return .decided(.refused) }
+            guard let reviewer = reviewers.first(where: { $0.way == way }) else { return .decided(.unavailable) }
+            return .ask(Review(reviewer: reviewer, token: String(given), path: route.path))
+        case .hmac(_, let header): return field(header) == nil ? .decided(.refused) : .afterBody
         }
     }
 
     /// The token that a file holds.
-    func bearer(_ file: String, _ headers: HTTPFields) -> Decision {
-        guard let given = Self.bearer(headers) else { return .refused }
+    func bearer(_ file: String, _ authorization: String?) -> Decision {
+        guard let given = Self.token(authorization) else { return .refused }
         return secret(file) { token in Self.equal(Array(given.utf8), Array(token.utf8)) }
     }
 
-    private static func bearer(_ headers: HTTPFields) -> Substring? {
-        guard let header = headers[.authorization], header.count > 7, header.prefix(7).lowercased() == "bearer " else {
+    private static func token(_ authorization: String?) -> Substring? {
+        guard let authorization, authorization.count > 7, authorization.prefix(7).lowercased() == "bearer " else {
             return nil
         }
-        return header.dropFirst(7)
+        return authorization.dropFirst(7)
     }
 
-    func late(_ method: HostConfiguration.Authentication, _ headers: HTTPFields, _ body: [UInt8]) -> Decision {
+    func late(
+        _ method: HostConfiguration.Authentication, field: (String) -> String?, _ body: [UInt8]
+    ) -> Decision {
         guard case .hmac(let file, let header) = method else { return .allowed }
-        guard let name = HTTPField.Name(header), let value = headers[name] else { return .refused }
+        guard let value = field(header) else { return .refused }
         let hex = value.hasPrefix("sha256=") ? String(value.dropFirst(7)) : value
         guard let code = Hex.bytes(hex) else { return .refused }
         return secret(file) { key in

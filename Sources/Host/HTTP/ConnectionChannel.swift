@@ -3,21 +3,18 @@ import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTPTypes
-import NIOSSL
 
-/// A connection as Hummingbird serves it, with the host's time-outs around it and TLS below it.
+/// An operator's connection as Hummingbird serves it, with the host's time-outs around it.
 struct ConnectionChannel: ServerChildChannel {
     typealias Value = HTTP1Channel.Value
 
     let limits: HostConfiguration.Limits
-    let tls: TLSFiles?
-    let responder: HTTPChannelHandler.Responder
     let open: OpenConnections
+    let responder: HTTPChannelHandler.Responder
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         let timeout = HeaderTimeout(limits.header)
         do {
-            if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls.current)) }
             try channel.pipeline.syncOperations.addHandler(HeaderTimeout.Below(timeout))
         } catch {
             return channel.eventLoop.makeFailedFuture(error)

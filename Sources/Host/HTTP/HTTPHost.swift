@@ -12,7 +12,7 @@ struct StartError: Error, CustomStringConvertible {
 
 /// Both listeners.
 final class HTTPHost: Sendable {
-    private let intake: HummingbirdCore.Server<ConnectionChannel>
+    private let intake: IntakeListener
     private let admin: HummingbirdCore.Server<ConnectionChannel>?
     private let configuration: HostConfiguration
     private let draining = NIOLockedValueBox(false)
@@ -25,9 +25,6 @@ final class HTTPHost: Sendable {
         metrics: HostMetrics, log: Logger, group: any EventLoopGroup, answered: @escaping @Sendable () -> Void = {}
     ) throws {
         self.configuration = configuration
-        // The server itself only has news for whoever debugs it.
-        var serverLog = log
-        serverLog.logLevel = .error
         let limits = configuration.server.limits
         var tls: TLSFiles?
         if let files = configuration.server.tls {
@@ -37,39 +34,37 @@ final class HTTPHost: Sendable {
                 throw StartError("can't use the certificate \(files.certificate) with the key \(files.key): \(error)")
             }
         }
-        let responder = IntakeResponder(
+        let service = IntakeService(
             configuration, intake: intake, metrics: metrics, log: log, draining: draining, answered: answered)
-        inFlight = responder.inFlight
+        inFlight = service.inFlight
         self.group = group
-        func server(
-            _ address: HostConfiguration.Address, _ tls: TLSFiles?, _ what: String,
-            _ responder: @escaping HTTPChannelHandler.Responder
-        ) -> HummingbirdCore.Server<ConnectionChannel> {
+        func open(_ listener: String) -> OpenConnections {
+            OpenConnections(most: limits.connections) { metrics.connectionRefused(listener: listener) }
+        }
+        self.intake = IntakeListener(
+            service, on: configuration.server.listen, tls: tls, open: open("senders"), group: group, log: log)
+        let operators = AdminResponder(
+            api: api, readiness: readiness, metrics: metrics, authenticator: Authenticator([], log: log),
+            tokenFile: configuration.server.adminTokenFile, draining: draining)
+        // The server itself only has news for whoever debugs it.
+        var serverLog = log
+        serverLog.logLevel = .error
+        admin = configuration.server.admin.map { [serverLog] address in
             HummingbirdCore.Server(
-                childChannelSetup: ConnectionChannel(
-                    limits: limits, tls: tls, responder: responder,
-                    open: OpenConnections(most: limits.connections) { metrics.connectionRefused(listener: what) }),
+                childChannelSetup: ConnectionChannel(limits: limits, open: open("operators")) {
+                    request, writer, channel in
+                    try await operators.respond(request, writer, channel)
+                },
                 configuration: ServerConfiguration(
                     address: .hostname(address.host, port: address.port), backlog: 4_096),
                 onServerRunning: { channel in
                     log.notice(
                         "listening",
                         metadata: [
-                            "for": "\(what)", "on": "\(address.host):\(channel.localAddress?.port ?? address.port)",
+                            "for": "operators", "on": "\(address.host):\(channel.localAddress?.port ?? address.port)",
                         ])
                 },
                 eventLoopGroup: group, logger: serverLog)
-        }
-        self.intake = server(configuration.server.listen, tls, "senders") { request, writer, channel in
-            try await responder.respond(request, writer, channel)
-        }
-        let operators = AdminResponder(
-            api: api, readiness: readiness, metrics: metrics, authenticator: Authenticator([], log: log),
-            tokenFile: configuration.server.adminTokenFile, draining: draining)
-        admin = configuration.server.admin.map { address in
-            server(address, nil, "operators") { request, writer, channel in
-                try await operators.respond(request, writer, channel)
-            }
         }
     }
 
@@ -77,20 +72,17 @@ final class HTTPHost: Sendable {
     /// - Throws: `StartError` when an address can't be listened on.
     func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            let listeners =
-                [(configuration.server.listen, intake)]
-                + (admin.flatMap { server in
-                    configuration.server.admin.map { [($0, server)] }
-                } ?? [])
-            for (address, server) in listeners {
+            func listen(_ address: HostConfiguration.Address, _ run: @escaping @Sendable () async throws -> Void) {
                 tasks.addTask {
                     do {
-                        try await server.run()
+                        try await run()
                     } catch {
                         throw StartError("can't listen on \(address.host):\(address.port): \(error)")
                     }
                 }
             }
+            listen(configuration.server.listen) { [intake] in try await intake.run() }
+            if let admin, let address = configuration.server.admin { listen(address) { try await admin.run() } }
             do {
                 try await tasks.waitForAll()
             } catch {
@@ -107,7 +99,7 @@ final class HTTPHost: Sendable {
         let ending = Task { [inFlight] in await inFlight.ended() }
         _ = await value(
             of: ending, before: .now() + TimeAmount(configuration.server.limits.deadline), on: group.any())
-        try? await intake.shutdownGracefully()
+        await intake.stop()
     }
 
     /// The last to go, so that probes see the host stopping.

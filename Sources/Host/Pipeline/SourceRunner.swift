@@ -151,7 +151,7 @@ final class SourceIntake: SignalIntake {
     func take(_ body: [UInt8]) async -> Int {
         let request = InboundRequest(
             body: body, contentType: "application/json", headers: [:], receivedAt: JSONLogHandler.now)
-        let id = Exchange.newID()
+        let id = RequestID.new()
         let answer = await intake.take(
             request, route: route, requestID: id, eventLoop: nil, deadline: .now + deadline)
         let status = StatusTable.status(of: answer)

@@ -37,8 +37,12 @@ struct JSONLogHandler: LogHandler {
             write(value, to: &out)
         }
         out.endObject()
-        return out.bytes + [UInt8(ascii: "\n")]
+        out.endLine()
+        return out.bytes
     }
+
+    /// As a log call would, by a shorter way.
+    func write(_ request: RequestLine) { Self.write(request.line(label: label, now: Self.now)) }
 
     private static func write(_ value: Logger.MetadataValue, to out: inout JSONWriter) {
         switch value {

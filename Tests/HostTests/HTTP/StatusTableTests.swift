@@ -89,7 +89,7 @@ import Testing
         #expect(bad.status == 400)
         #expect(try JSONDocument.parse(bad.body).root.string == "not JSON at byte 7")
         #expect(reply(.refused(.unavailable(detail: "x"))).status == 503)
-        #expect(AlertmanagerAPI.prefix(of: "/team/api/v2/alerts") == "/team")
-        #expect(AlertmanagerAPI.prefix(of: "/elsewhere") == "")
+        #expect(AlertmanagerAPI.sides(of: "/team/api/v2/alerts").contains { $0 == ("/team/-/ready", .ready) })
+        #expect(AlertmanagerAPI.sides(of: "/elsewhere").contains { $0 == ("/api/v2/status", .status) })
     }
 }

@@ -1,0 +1,145 @@
+import NIOConcurrencyHelpers
+import SignalKit
+import TestSupport
+import Testing
+
+@testable import Host
+
+/// What goes over a sender's connection, to the byte.
+@Suite(.serialized) struct WireTests {
+    private func head(_ id: String, _ more: String = "Content-Length: 2") -> String {
+        "POST /in HTTP/1.1\r\nHost: x\r\nX-Request-Id: \(id)\r\n\(more)\r\n\r\n"
+    }
+
+    private func answer(_ status: String, id: String, _ more: String = "") -> String {
+        let body = #"{"outcome":"empty","request_id":"\#(id)","signals":[],"dead_letters":[]}"#
+        return "HTTP/1.1 \(status)\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n"
+            + "X-Request-Id: \(id)\r\n\(more)\r\n\(body)"
+    }
+
+    private func exchange(_ served: Listeners, _ text: String, thenEnd: Bool = false) async throws -> String {
+        let connection = try HTTPConnection(port: served.http.port)
+        try await connection.send(Array(text.utf8))
+        if thenEnd { try await connection.endWriting() }
+        return try await connection.textToEnd()
+    }
+
+    @Test func requestsInARowAreAnsweredInTheirOrder() async throws {
+        let intake = Listeners.Intake { try? await Task.sleep(for: .milliseconds(20)) }
+        try await Listeners.serving(intake) { served in
+            let many = (0..<40).map { head("r\($0)") + "[]" }.joined()
+            let last = head("last", "Content-Length: 2\r\nConnection: close") + "[]"
+            let told = try await exchange(served, many + last)
+            #expect(told == (0..<40).map { answer("200 OK", id: "r\($0)") }.joined() + answer("200 OK", id: "last"))
+            #expect(intake.requests.withLockedValue { $0.count } == 41)
+        }
+    }
+
+    @Test func aSenderThatEndsItsSideHasItsAnswersStill() async throws {
+        let intake = Listeners.Intake { try? await Task.sleep(for: .milliseconds(50)) }
+        try await Listeners.serving(intake) { served in
+            let told = try await exchange(served, head("a") + "[]" + head("b") + "[]", thenEnd: true)
+            #expect(told == answer("200 OK", id: "a") + answer("200 OK", id: "b"))
+        }
+    }
+
+    @Test func aBodyInChunksIsOneBody() async throws {
+        let intake = Listeners.Intake()
+        try await Listeners.serving(intake) { served in
+            let connection = try HTTPConnection(port: served.http.port)
+            for piece in [
+                head("c", "Transfer-Encoding: chunked"), "1\r\n[\r\n", "3\r\n1, \r\n2\r\n2]\r\n", "0\r\n\r\n",
+            ] {
+                try await connection.send(Array(piece.utf8))
+            }
+            #expect(try await connection.response().status == 200)
+            #expect(intake.requests.withLockedValue { $0.map(\.body) } == [Array("[1, 2]".utf8)])
+        }
+    }
+
+    @Test func whatIsNoHTTPIsToldSoOnce() async throws {
+        let refusal = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        let intake = Listeners.Intake { try? await Task.sleep(for: .milliseconds(50)) }
+        try await Listeners.serving(intake) { served in
+            let first = try await exchange(served, "GARBAGE\r\n\r\nGARBAGE\r\n\r\n")
+            #expect(first == refusal)
+            let behind = try await exchange(served, head("a") + "[]" + "GARBAGE\r\n\r\n")
+            #expect(behind == answer("200 OK", id: "a") + refusal)
+            // Two ways to say how long a body is are how a request is smuggled.
+            let both = head("b", "Content-Length: 2\r\nTransfer-Encoding: chunked") + "0\r\n\r\n"
+            let smuggled = try await exchange(served, both)
+            #expect(smuggled == refusal)
+            let half = try await exchange(served, "POST /in HT", thenEnd: true)
+            #expect(half == refusal)
+            #expect(intake.requests.withLockedValue { $0.count } == 1)
+        }
+    }
+
+    @Test func aChunkThatIsNoneEndsItsConnection() async throws {
+        try await Listeners.serving { served in
+            let told = try await exchange(served, head("n", "Transfer-Encoding: chunked") + "2\r\n[]\r\nnone\r\n")
+            #expect(told == "")
+            let line = try await eventually(find: "its line") { served.log.requests("n", "status", "bytes").first }
+            #expect(line == ["cut", "2"])
+        }
+    }
+
+    @Test func aHeadersRequestHasNoBodyInItsAnswer() async throws {
+        try await Listeners.serving { served in
+            let told = try await exchange(
+                served, "HEAD /-/ready HTTP/1.1\r\nHost: x\r\nX-Request-Id: h\r\nConnection: close\r\n\r\n")
+            #expect(
+                told
+                    == "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 2\r\nX-Request-Id: h\r\n\r\n"
+            )
+        }
+    }
+
+    @Test func aSenderThatAsksForAnotherProtocolIsAnsweredInThisOne() async throws {
+        try await Listeners.serving { served in
+            let request = head("u", "Content-Length: 2\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c") + "[]"
+            let told = try await exchange(served, request + head("lost") + "[]")
+            #expect(told == answer("200 OK", id: "u", "Connection: close\r\n"))
+        }
+    }
+
+    @Test func anOldSendersConnectionEndsWithItsAnswer() async throws {
+        try await Listeners.serving { served in
+            let request = "POST /in HTTP/1.0\r\nX-Request-Id: o\r\nContent-Length: 2\r\n\r\n[]"
+            let told = try await exchange(served, request)
+            #expect(told == answer("200 OK", id: "o"))
+        }
+    }
+
+    @Test func aRefusedBodyIsReadPastAndTheConnectionLivesOn() async throws {
+        try await Listeners.serving { served in
+            let refused =
+                head("r", "Content-Type: text/plain\r\nContent-Length: 3000") + String(repeating: " ", count: 3_000)
+            let last = head("last", "Content-Length: 2\r\nConnection: close") + "[]"
+            let told = try await exchange(served, refused + last)
+            #expect(told.hasPrefix("HTTP/1.1 415 Unsupported Media Type\r\nContent-Type: application/problem+json\r\n"))
+            #expect(told.hasSuffix(answer("200 OK", id: "last")))
+        }
+    }
+
+    @Test func aLargeBodyIsWorkedOnBesideTheLoop() async throws {
+        let intake = Listeners.Intake()
+        try await Listeners.serving(intake) { served in
+            let large = [UInt8](repeating: UInt8(ascii: " "), count: 3 << 20)
+            let answer = try await served.http.post("/in", large)
+            #expect(answer.status == 200)
+            #expect(intake.requests.withLockedValue { $0.map(\.body.count) } == [large.count])
+        }
+    }
+
+    @Test func aProxysFormOfAPathAndAQueryLeadToTheSameRoute() async throws {
+        try await Listeners.serving { served in
+            for path in ["/in?a=b", "http://x:1/in", "http://x/in?c"] {
+                let answer = try await served.http.post(path, "[]")
+                #expect(answer.status == 200, "\(path)")
+            }
+            let answer = try await served.http.post("http://x", "[]")
+            #expect(answer.status == 404)
+        }
+    }
+}
