@@ -18,6 +18,7 @@ final class Gate: Sendable {
     private let memory = StoreMemory()
     private let replay: ReplayMemory
     private let relieving = NIOLockedValueBox(false)
+    private let batches = GateBatches(most: Gate.signalsPerCall)
     private let witness: any GateWitness
     let verification: StoreVerification
 
@@ -57,13 +58,31 @@ final class Gate: Sendable {
         _ signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
         until deadline: ContinuousClock.Instant? = nil
     ) async -> GateAnswer {
+        guard letters.isEmpty, let eventLoop, signals.count < Self.signalsPerCall else {
+            return await decide(alone: signals, letters, in: store, on: eventLoop, until: deadline)
+        }
+        let shared = await batches.decide(signals, on: eventLoop, until: deadline) { signals in
+            await self.decide(alone: signals, [], in: store, on: eventLoop, until: nil)
+        }
+        if let shared { return shared }
+        var answer = GateAnswer()
+        refuse(Batch(signals: [signals[...]]), policy: 1, Self.tooLate, &answer)
+        return answer
+    }
+
+    private static let tooLate = "the request's deadline has passed"
+
+    private func decide(
+        alone signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
+        until deadline: ContinuousClock.Instant?
+    ) async -> GateAnswer {
         var answer = GateAnswer()
         answer.outcomes.reserveCapacity(signals.count)
         var calls = Calls(signals: signals[...], letters: letters[...], most: max(replay.capacity / 4, 1 << 20))
         while let batch = calls.next() {
             // Nobody waits for the rest any more; what was decided stays.
             if let deadline, ContinuousClock.now >= deadline {
-                refuse(batch, policy: 1, "the request's deadline has passed", &answer)
+                refuse(batch, policy: 1, Self.tooLate, &answer)
                 continue
             }
             // Nothing grows old while nothing can be written.
