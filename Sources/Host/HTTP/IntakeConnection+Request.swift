@@ -150,7 +150,7 @@ extension IntakeConnection {
 
     /// The sender is gone in the middle of its body, or what it sends is no HTTP.
     func cut() {
-        if let request = giveUp() { service.tellCut(request) }
+        if let request = giveUp() { service.tellCut(request, by: lines) }
         close()
     }
 
@@ -177,12 +177,12 @@ extension IntakeConnection {
     ) {
         guard let context, context.channel.isActive else {
             phase = .ended
-            return service.tellCut(request, answer)
+            return service.tellCut(request, answer, by: lines)
         }
         let head = request.head
         let close = close || head.isLast
         write { $0.write(reply, id: head.id, close: close, isHead: head.method == .HEAD) }
-        service.tell(request, reply.status, answer)
+        service.tell(request, reply.status, answer, by: lines)
         next = close ? .close : head.keepsAlive ? .stay : .finish
         guard hasRest else { return bodyEnded() }
         phase = .discarding

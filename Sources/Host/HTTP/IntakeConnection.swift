@@ -27,6 +27,7 @@ final class IntakeConnection: ChannelDuplexHandler {
 
     let service: IntakeService
     let executor: LoopExecutor
+    let lines: LineBatch
     var phase = Phase.idle
     var input = ConnectionInput()
     /// From its head to its answer.
@@ -51,8 +52,8 @@ final class IntakeConnection: ChannelDuplexHandler {
     private var due = NIODeadline.distantFuture
     private var timer: (due: NIODeadline, task: Scheduled<Void>)?
 
-    init(_ service: IntakeService, _ executor: LoopExecutor) {
-        (self.service, self.executor) = (service, executor)
+    init(_ service: IntakeService, _ executor: LoopExecutor, _ lines: LineBatch) {
+        (self.service, self.executor, self.lines) = (service, executor, lines)
     }
 
     func handlerAdded(context: ChannelHandlerContext) {

@@ -19,7 +19,7 @@ final class IntakeListener: Sendable {
     private let tls: TLSFiles?
     private let open: OpenConnections
     private let group: any EventLoopGroup
-    private let executors: LoopExecutors
+    private let shares: LoopShares
     private let log: Logger
 
     init(
@@ -28,7 +28,7 @@ final class IntakeListener: Sendable {
     ) {
         (self.service, self.address, self.tls, self.open) = (service, address, tls, open)
         (self.group, self.log) = (group, log)
-        executors = LoopExecutors(group)
+        shares = LoopShares(group)
     }
 
     /// Returns after `stop`.
@@ -77,7 +77,8 @@ final class IntakeListener: Sendable {
             state.withLockedValue { _ = $0.connections.removeValue(forKey: key) }
         }
         if isStopping { throw ChannelError.eof }
-        let connection = IntakeConnection(service, executors[channel.eventLoop])
+        let share = shares[channel.eventLoop]
+        let connection = IntakeConnection(service, share.executor, share.lines.value)
         let pipeline = channel.pipeline.syncOperations
         if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls.current)) }
         try pipeline.addHandler(ConnectionInput.Bytes(connection))

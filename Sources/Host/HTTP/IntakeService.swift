@@ -133,26 +133,28 @@ final class IntakeService: Sendable {
     }
 
     /// The answer has been written.
-    func tell(_ request: RequestInWork, _ status: Int, _ answer: IntakeAnswer?) {
+    func tell(_ request: RequestInWork, _ status: Int, _ answer: IntakeAnswer?, by lines: LineBatch) {
         let label = request.destination?.route.path ?? "other"
         if case .taken? = answer { answered() }
         metrics.response(status: status, route: label)
         let spent = request.began.duration(to: .now)
         if answer != nil { metrics.request(route: label, spent) }
-        note(request, status, spent, answer)
+        note(request, status, spent, answer, lines)
     }
 
     /// Its sender went away, and has none.
-    func tellCut(_ request: RequestInWork, _ answer: IntakeAnswer? = nil) {
-        note(request, nil, request.began.duration(to: .now), answer)
+    func tellCut(_ request: RequestInWork, _ answer: IntakeAnswer? = nil, by lines: LineBatch) {
+        note(request, nil, request.began.duration(to: .now), answer, lines)
     }
 
-    private func note(_ request: RequestInWork, _ status: Int?, _ spent: Duration, _ answer: IntakeAnswer?) {
+    private func note(
+        _ request: RequestInWork, _ status: Int?, _ spent: Duration, _ answer: IntakeAnswer?, _ lines: LineBatch
+    ) {
         RequestLine(
             id: request.head.id, route: request.destination?.route.path ?? "other", status: status,
             milliseconds: spent.milliseconds,
             bytes: request.bytes, outcome: { if case .taken(let outcome)? = answer { outcome } else { nil } }()
-        ).write(to: log)
+        ).write(to: log, by: lines)
     }
 }
 

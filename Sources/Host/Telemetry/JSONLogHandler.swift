@@ -7,7 +7,7 @@ import SignalKit
 struct JSONLogHandler: LogHandler {
     var logLevel: Logger.Level = .info
     var metadata: Logger.Metadata = [:]
-    private let label: String
+    let label: String
 
     init(label: String) { self.label = label }
 
@@ -41,9 +41,6 @@ struct JSONLogHandler: LogHandler {
         return out.bytes
     }
 
-    /// As a log call would, by a shorter way.
-    func write(_ request: RequestLine) { Self.write(request.line(label: label, now: Self.now)) }
-
     private static func write(_ value: Logger.MetadataValue, to out: inout JSONWriter) {
         switch value {
         case .string(let text): out.string(text)
@@ -69,8 +66,8 @@ struct JSONLogHandler: LogHandler {
         return Timestamp(milliseconds: Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000)
     }
 
-    /// One write per line: lines of up to PIPE_BUF never mix, longer ones only on a pipe that is full.
-    private static func write(_ line: [UInt8]) {
+    /// One write for a line, or for some: up to PIPE_BUF they never mix with others, longer ones only on a pipe that is full.
+    static func write(_ line: [UInt8]) {
         var done = 0
         while done < line.count {
             // SAFETY: writes at most what is left of `line`.

@@ -13,10 +13,13 @@ struct RequestLine {
     /// Of a request that was taken.
     let outcome: Outcome?
 
-    func write(to log: Logger) {
+    /// - Parameter lines: of the present event loop.
+    func write(to log: Logger, by lines: LineBatch) {
         let handler = log.handler
         guard handler.logLevel <= .info else { return }
-        if let own = handler as? JSONLogHandler, own.metadata.isEmpty { return own.write(self) }
+        if let own = handler as? JSONLogHandler, own.metadata.isEmpty {
+            return lines.add(line(label: own.label, now: JSONLogHandler.now))
+        }
         log.info("request", metadata: metadata)
     }
 
