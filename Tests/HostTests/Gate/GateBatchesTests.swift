@@ -1,0 +1,73 @@
+import NIOCore
+import NIOPosix
+import Redis
+import SignalKit
+import TestSupport
+import Testing
+
+@testable import Host
+
+/// Requests of one event loop that come together are decided together, and each is told its own.
+@Suite struct GateBatchesTests {
+    private typealias Rig = GateRig
+
+    private func calls(_ rig: Rig) async throws -> Int {
+        let stats = try await rig.redis.command("INFO", "commandstats").string ?? ""
+        let line = stats.split(whereSeparator: \.isNewline).first { $0.hasPrefix("cmdstat_evalsha:calls=") }
+        return line.flatMap { Int($0.dropFirst("cmdstat_evalsha:calls=".count).prefix { $0.isNumber }) } ?? 0
+    }
+
+    @Test func manyRequestsShareACallAndEachHasItsOwnAnswer() async throws {
+        let rig = try await Rig(backlog: 10_000)
+        let loop = NIOSingletons.posixEventLoopGroup.any()
+        let before = try await calls(rig)
+        let answers = try await withThrowingTaskGroup(of: (Int, [GateOutcome]).self) { tasks in
+            for number in 0..<400 {
+                let signals = try (0...(number % 3)).map { try Rig.signal("N\(number)", target: "t\($0)") }
+                tasks.addTask { (number, await rig.gate.decide(signals, [], in: rig.store, on: loop).outcomes) }
+            }
+            return try await tasks.reduce(into: [Int: [GateOutcome]]()) { $0[$1.0] = $1.1 }
+        }
+        let spent = try await calls(rig) - before
+        #expect(spent < 200, "\(spent) calls for 400 requests")
+        #expect(answers.count == 400)
+        for (number, outcomes) in answers {
+            #expect(outcomes.map(\.verdict) == Array(repeating: .accepted, count: number % 3 + 1), "\(number)")
+        }
+        // No two were told of the same episode, and each is told of its own again.
+        let episodes = answers.values.joined().compactMap(\.episode)
+        #expect(Set(episodes).count == episodes.count)
+        for number in stride(from: 0, to: 400, by: 37) {
+            let again = await rig.decide(try Rig.signal("N\(number)", target: "t0"))
+            #expect(again.map(\.verdict) == [.duplicate])
+            #expect(again[0].episode == answers[number]?[0].episode)
+        }
+    }
+
+    @Test func whoseTimeHasPassedIsNotAskedForAndHoldsNobodyUp() async throws {
+        let rig = try await Rig()
+        let loop = NIOSingletons.posixEventLoopGroup.any()
+        let (old, new) = (try Rig.signal("Old"), try Rig.signal("New"))
+        async let late = rig.gate.decide([old], [], in: rig.store, on: loop, until: .now)
+        async let intime = rig.gate.decide([new], [], in: rig.store, on: loop, until: .now + .seconds(20))
+        let (first, second) = (await late.outcomes, await intime.outcomes)
+        #expect(first.map(\.verdict) == [.unavailable])
+        #expect(first[0].detail == "deduplication service unavailable: the request's deadline has passed")
+        #expect(second.map(\.verdict) == [.accepted])
+        #expect(await rig.verdict(old) == .accepted)
+    }
+
+    @Test func aStoreThatIsGoneRefusesAllOfThem() async throws {
+        let rig = try await Rig()
+        let loop = NIOSingletons.posixEventLoopGroup.any()
+        rig.redis.kill()
+        let signals = try (0..<20).map { try Rig.signal("N\($0)") }
+        let verdicts = await withTaskGroup(of: [Verdict].self) { tasks in
+            for signal in signals {
+                tasks.addTask { await rig.gate.decide([signal], [], in: rig.store, on: loop).outcomes.map(\.verdict) }
+            }
+            return await tasks.reduce(into: []) { $0 += $1 }
+        }
+        #expect(verdicts == Array(repeating: .unavailable, count: 20))
+    }
+}
