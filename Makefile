@@ -9,16 +9,25 @@ BUILD_PACKAGES := g++ make git pkg-config libcurl4-openssl-dev libhiredis-dev li
 RUN_PACKAGES := $(BUILD_PACKAGES) curl
 TEST_PACKAGES := $(RUN_PACKAGES) procps redis-sentinel redis-tools prometheus prometheus-alertmanager openssl nghttp2-proxy
 LINT_PACKAGES := git make lua5.1 shellcheck
-BENCH_PACKAGES := $(RUN_PACKAGES) redis-tools prometheus-alertmanager wrk
+BENCH_PACKAGES := $(RUN_PACKAGES) redis-tools prometheus-alertmanager wrk python3
+ALERTA_PACKAGES := $(BENCH_PACKAGES) python3-venv postgresql
+INSTRUCTIONS_PACKAGES := $(RUN_PACKAGES) python3 valgrind
 CONFIG ?= examples/quickstart.yaml
 MINUTES ?= 60
 SEED ?=
+ROUNDS ?= 3
+SECONDS ?= 5
+FULL ?=
+BASE ?=
+LOAD = --rounds $(ROUNDS) --seconds $(SECONDS)
 PORTCULLIS := .build/release/portcullis
 
-.PHONY: help run build test soak demo readme bench lint format install-build install-run install-test install-lint install-bench
+.PHONY: help run build test soak demo readme bench bench-scaling bench-alerta bench-compare bench-kubernetes bench-sizing bench-document \
+	instructions instructions-write lint format install-build install-run install-test install-lint install-bench \
+	install-alerta install-instructions
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 run: install-run build ## build the release and serve examples/quickstart.yaml
 	@scripts/what-to-post.sh
@@ -41,12 +50,33 @@ demo: install-run build ## the story of the README, by itself
 readme: install-run build ## put the demo's output into README.md
 	@scripts/refresh-readme.sh $(PORTCULLIS)
 
-bench: install-bench build ## requests/s beside redis-benchmark and Alertmanager, a 503's time, memory, objects/s, a relist's memory
-	@Benchmarks/load.sh $(PORTCULLIS)
-	@Benchmarks/outage.sh $(PORTCULLIS)
-	@Benchmarks/sizing.sh $(PORTCULLIS)
+bench: install-bench build ## every target of docs/performance.md, in ROUNDS (3) of SECONDS (5); FULL=1 for the long ones
+	@Benchmarks/bench.py $(PORTCULLIS) $(LOAD) $(if $(FULL),--full)
+
+bench-scaling: install-bench build ## more hosts, connections, alerts a request, fingerprints
+	@Benchmarks/scaling.py $(PORTCULLIS) $(LOAD)
+
+bench-alerta: install-alerta build ## beside Alerta with PostgreSQL
+	@Benchmarks/alerta.py $(PORTCULLIS) $(LOAD)
+
+bench-compare: install-bench build ## this tree and BASE, a commit, under the same load in turns
+	@Benchmarks/compare.sh "$(BASE)" $(PORTCULLIS) $(LOAD)
+
+bench-kubernetes: install-bench build ## objects/s of the kubernetes sink, and a relist's time and memory
 	swift build -c release --product test-api-server
 	@Benchmarks/kubernetes.sh $(PORTCULLIS) .build/release/test-api-server
+
+bench-sizing: install-bench build ## memory of Redis and of the host, for docs/operations.md
+	@Benchmarks/sizing.sh $(PORTCULLIS)
+
+bench-document: ## put the newest results into docs/performance.md
+	@Benchmarks/refresh.py
+
+instructions: install-instructions build ## instructions per alert; fails at 5 % more than Benchmarks/instructions.txt
+	@Benchmarks/instructions.py $(PORTCULLIS)
+
+instructions-write: install-instructions build ## write Benchmarks/instructions.txt
+	@Benchmarks/instructions.py $(PORTCULLIS) --write
 
 lint: install-lint ## formatting and syntax, no build
 	swift format lint --strict --recursive Sources Tests examples Package.swift
@@ -61,3 +91,5 @@ install-run: ; @scripts/install.sh $(RUN_PACKAGES)
 install-lint: ; @scripts/install.sh $(LINT_PACKAGES)
 install-test: ; @scripts/install.sh $(TEST_PACKAGES) && scripts/install-kubectl.sh
 install-bench: ; @scripts/install.sh $(BENCH_PACKAGES)
+install-alerta: ; @scripts/install.sh $(ALERTA_PACKAGES)
+install-instructions: ; @scripts/install.sh $(INSTRUCTIONS_PACKAGES)
