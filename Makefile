@@ -34,7 +34,7 @@ run: install-run build ## build the release and serve examples/quickstart.yaml
 	@exec $(PORTCULLIS) serve --config $(CONFIG)
 
 build: install-build ## build .build/release/portcullis
-	swift build -c release --product portcullis
+	swift build -c release --product portcullis --static-swift-stdlib
 
 test: install-test ## build once, run every test
 	swift build --build-tests

@@ -17,7 +17,7 @@ struct StoreSession: Sendable {
         log: Logger,
         _ body: (StoreSession) async throws -> Void
     ) async throws {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, System.coreCount - 1))
         let failure = await failure {
             try await withServer(configuration, log) { endpoint in
                 let store = RedisStore(

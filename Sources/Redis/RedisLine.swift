@@ -1,12 +1,17 @@
 internal import NIOCore
 
-/// The connections of one event loop to one server: what must not wait for replicas has its own.
+/// The connections of one event loop to one server: what must not wait for replicas has its own, and so has what is no
+/// request's: behind a flood of those, delivery would have its turn once for all of them.
 struct RedisLine: Sendable {
     let plain: RedisConnection
+    let aside: RedisConnection
     /// Nil when no replica is waited for.
     let covered: CoveredWrites?
 
-    var connections: [RedisConnection] { [plain] + (covered.map { [$0.connection] } ?? []) }
+    var connections: [RedisConnection] { [plain, aside] + (covered.map { [$0.connection] } ?? []) }
+
+    /// - Parameter eventLoop: of the request that asks; nil when none does.
+    func connection(for eventLoop: (any EventLoop)?) -> RedisConnection { eventLoop == nil ? aside : plain }
 
     func close() {
         for connection in connections { connection.close() }
@@ -29,13 +34,16 @@ struct LineMaker: Sendable {
         to endpoint: RedisEndpoint, on loop: any EventLoop, _ occasion: RedisStore.Occasion
     ) async throws(RedisError) -> RedisLine {
         let plain = try await connection(to: endpoint, on: loop, occasion)
-        guard let cover else { return RedisLine(plain: plain, covered: nil) }
+        var made = [plain]
+        // The first has done what an opening asks for.
         do throws(RedisError) {
-            // The first has done what an opening asks for.
-            let second = try await connection(to: endpoint, on: loop, .open)
-            return RedisLine(plain: plain, covered: CoveredWrites(over: second, cover: cover))
+            let aside = try await connection(to: endpoint, on: loop, .open)
+            made.append(aside)
+            guard let cover else { return RedisLine(plain: plain, aside: aside, covered: nil) }
+            let third = try await connection(to: endpoint, on: loop, .open)
+            return RedisLine(plain: plain, aside: aside, covered: CoveredWrites(over: third, cover: cover))
         } catch {
-            plain.close()
+            for connection in made { connection.close() }
             throw error
         }
     }

@@ -95,7 +95,8 @@ public final class RedisStore: Sendable {
 
     // MARK: Commands
 
-    /// Sends all in one write on one connection, that of `eventLoop` if it has one. One reply per command, in
+    /// Sends all in one write on one connection, that of `eventLoop` if it has one; without one, on a connection that
+    /// requests do not use. One reply per command, in
     /// order; an error reply is a value. A `NOSCRIPT` is healed: the script is loaded and the command repeated once.
     /// - Throws: `.shut` at once while the store is shut; `.timedOut`, `.reset` or `.garbage` when it is not known
     ///   what became of the commands. It always ends within `timeout`.
@@ -104,7 +105,7 @@ public final class RedisStore: Sendable {
     ) async throws(RedisError) -> [RedisValue] {
         let deadline = NIODeadline.now() + TimeAmount(timeout ?? self.timeout)
         return try await exchange(on: eventLoop) { line throws(RedisError) in
-            try await line.plain.send(healing: commands, deadline: deadline)
+            try await line.connection(for: eventLoop).send(healing: commands, deadline: deadline)
         }.values
     }
 
@@ -122,7 +123,8 @@ public final class RedisStore: Sendable {
     ) async throws(RedisError) -> Exchange {
         try await exchange(on: eventLoop) { [timeout] line throws(RedisError) in
             if let covered = line.covered { return try await covered.send(commands) }
-            return try await line.plain.send(healing: commands, deadline: .now() + TimeAmount(timeout))
+            return try await line.connection(for: eventLoop).send(
+                healing: commands, deadline: .now() + TimeAmount(timeout))
         }
     }
 

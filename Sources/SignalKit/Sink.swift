@@ -56,8 +56,10 @@ public struct Delivery: Sendable {
     public let first: Timestamp
     public let last: Timestamp
     public let reason: Reason?
-    /// Nil for a storm, and for an end by `reason` whose document the store no longer held.
-    public let signal: Signal?
+    /// Nil for a storm, and for an end by `reason` whose document the store no longer held. Made anew at each look:
+    /// not every sink asks.
+    public var signal: Signal? { makeSignal() }
+    private let makeSignal: @Sendable () -> Signal?
     public let storm: Storm?
     /// This sink has had an earlier state of this episode, and said so. What is gone there since was taken away by
     /// somebody. Always false for a sink without `needsHistory`.
@@ -72,6 +74,18 @@ public struct Delivery: Sendable {
         count: Int64, first: Timestamp, last: Timestamp, reason: Reason?, signal: Signal?, storm: Storm?,
         isUpdate: Bool = false, knownSince: Int64 = .max, json: [UInt8]
     ) {
+        self.init(
+            id: id, kind: kind, state: state, fingerprint: fingerprint, episode: episode, version: version,
+            follows: follows, count: count, first: first, last: last, reason: reason, storm: storm, isUpdate: isUpdate,
+            knownSince: knownSince, json: json
+        ) { signal }
+    }
+
+    package init(
+        id: String, kind: Kind, state: State, fingerprint: String, episode: Int64, version: Int64, follows: Int64?,
+        count: Int64, first: Timestamp, last: Timestamp, reason: Reason?, storm: Storm?, isUpdate: Bool,
+        knownSince: Int64, json: [UInt8], signal: @escaping @Sendable () -> Signal?
+    ) {
         self.id = id
         self.kind = kind
         self.state = state
@@ -83,7 +97,7 @@ public struct Delivery: Sendable {
         self.first = first
         self.last = last
         self.reason = reason
-        self.signal = signal
+        makeSignal = signal
         self.storm = storm
         self.isUpdate = isUpdate
         self.knownSince = knownSince
@@ -120,6 +134,8 @@ public protocol Sink: Plugin {
     /// Whether the store should remember which episode this sink has last had, for `Delivery.isUpdate`. It costs some
     /// 100 bytes of Redis for each known problem; false if nothing is said.
     static var needsHistory: Bool { get }
+    /// Deliveries that may be under way at once; 64 if nothing is said. More for a sink that takes many in one go.
+    static var concurrency: Int { get }
 
     /// Returns when the delivery is as durable as this sink makes it. Called concurrently.
     /// - Throws: `SinkError`; a retryable one brings the episode back later, in its latest state.
@@ -131,5 +147,6 @@ public protocol Sink: Plugin {
 
 extension Sink {
     public static var needsHistory: Bool { false }
+    public static var concurrency: Int { 64 }
     public func close() async {}
 }

@@ -7,11 +7,26 @@ struct LineHistory {
         var episode: Int64
         var version: Int64
     }
+    /// 128 bits of a keyed hash stand for a fingerprint's text: that of a problem is 64 bytes, and there are many.
+    private struct Key: Hashable {
+        private let high: Int
+        private let low: Int
+
+        init(_ fingerprint: String) {
+            func hash(_ salt: UInt8) -> Int {
+                var hasher = Hasher()
+                hasher.combine(salt)
+                hasher.combine(fingerprint)
+                return hasher.finalize()
+            }
+            (high, low) = (hash(0), hash(1))
+        }
+    }
     /// Nil: the files say nothing of it.
-    private var states: [String: State?] = [:]
+    private var states: [Key: State?] = [:]
     /// Fingerprints; past it everything is forgotten and learnt anew.
     private let most: Int
-    /// About 20 MB.
+    /// About 6 MB.
     static let usual = 100_000
 
     init(most: Int = usual) { self.most = most }
@@ -21,24 +36,25 @@ struct LineHistory {
         if states.count + count > most { states = [:] }
     }
 
-    func knows(_ fingerprint: String) -> Bool { states[fingerprint] != nil }
+    func knows(_ fingerprint: String) -> Bool { states[Key(fingerprint)] != nil }
 
     /// False for what the file has already, for what is older than that, and for the end of something that it never held.
     func wants(_ delivery: Delivery) -> Bool {
-        guard let known = states[delivery.fingerprint] ?? nil else { return delivery.episode > 0 }
+        guard let known = states[Key(delivery.fingerprint)] ?? nil else { return delivery.episode > 0 }
         if delivery.episode == 0 { return delivery.version > known.version }
         return (delivery.episode, delivery.version) > (known.episode, known.version)
     }
 
     mutating func note(_ delivery: Delivery) {
-        let known = states[delivery.fingerprint] ?? nil
-        states[delivery.fingerprint] = State(
+        let key = Key(delivery.fingerprint)
+        let known = states[key] ?? nil
+        states[key] = State(
             episode: max(delivery.episode, known?.episode ?? 0), version: delivery.version)
     }
 
     /// Reads what the files, oldest first, last said of each.
     mutating func learn(of fingerprints: Set<String>, from paths: [String]) throws(SinkError) {
-        for fingerprint in fingerprints { states[fingerprint] = .some(nil) }
+        for fingerprint in fingerprints { states[Key(fingerprint)] = .some(nil) }
         for path in paths {
             try Self.ids(in: path) { id in
                 // <fingerprint>-<episode>-<version>; a storm's fingerprint holds a dash of its own
@@ -48,8 +64,9 @@ struct LineHistory {
                 else { return }
                 let fingerprint = parts.dropLast(2).joined(separator: "-")
                 guard fingerprints.contains(fingerprint) else { return }
-                let known = states[fingerprint] ?? nil
-                states[fingerprint] = State(
+                let key = Key(fingerprint)
+                let known = states[key] ?? nil
+                states[key] = State(
                     episode: max(episode, known?.episode ?? 0), version: max(version, known?.version ?? 0))
             }
         }

@@ -25,8 +25,9 @@ enum DeliveryDocument {
             follows: follows > 0 ? follows : nil, count: count, first: Timestamp(milliseconds: episode),
             last: Timestamp(milliseconds: last), reason: reason == 1 ? .expired : reason == 2 ? .forgotten : nil,
             isUpdate: told == 1, knownSince: born)
+        let name = fields.fingerprint
         return fields.delivery(
-            signal: document.flatMap { SignalDocument.decode($0, fingerprint: member.name) }, storm: nil
+            signal: { document.flatMap { SignalDocument.decode($0, fingerprint: name) } }, storm: nil
         ) { out in
             guard let document else { return }
             out.key("signal")
@@ -48,7 +49,7 @@ enum DeliveryDocument {
             kind: .storm, state: state, fingerprint: member.name, episode: opened, version: version, follows: nil,
             count: total, first: Timestamp(milliseconds: opened), last: Timestamp(milliseconds: last), reason: nil,
             isUpdate: told == 1, knownSince: born)
-        return fields.delivery(signal: nil, storm: storm) { out in
+        return fields.delivery(signal: { nil }, storm: storm) { out in
             out.key("storm")
             out.beginObject()
             out.member("id", storm.id)
@@ -77,7 +78,9 @@ enum DeliveryDocument {
         let isUpdate: Bool
         var knownSince = Int64.max
 
-        func delivery(signal: Signal?, storm: Storm?, content: (inout JSONWriter) -> Void) -> Delivery {
+        func delivery(
+            signal: @escaping @Sendable () -> Signal?, storm: Storm?, content: (inout JSONWriter) -> Void
+        ) -> Delivery {
             let id = "\(fingerprint)-\(episode)-\(version)"
             var out = JSONWriter(reserving: 1_024)
             out.beginObject()
@@ -97,8 +100,8 @@ enum DeliveryDocument {
             out.endObject()
             return Delivery(
                 id: id, kind: kind, state: state, fingerprint: fingerprint, episode: episode, version: version,
-                follows: follows, count: count, first: first, last: last, reason: reason, signal: signal, storm: storm,
-                isUpdate: isUpdate, knownSince: knownSince, json: out.bytes)
+                follows: follows, count: count, first: first, last: last, reason: reason, storm: storm,
+                isUpdate: isUpdate, knownSince: knownSince, json: out.bytes, signal: signal)
         }
     }
 }

@@ -10,7 +10,8 @@ import SignalKit
 final class SinkWorker: Sendable {
     static let lease = Duration.seconds(60)
     static let attempts = 20
-    static let concurrency = 64
+    /// Claims of one call. Redis runs a script to its end before it looks at anybody else.
+    static let claims = 256
 
     let sink: HostConfiguration.SinkEntry
     private let store: DeliveryStore
@@ -22,11 +23,17 @@ final class SinkWorker: Sendable {
     private struct State {
         var inFlight = 0
         /// Deliveries at once: halves when the sink is overloaded, grows by one with each success.
-        var limit = SinkWorker.concurrency
+        var limit: Int
+        /// Nothing more is claimed until there is room again.
+        var full = false
         var delivered: [(claim: Claim, since: ContinuousClock.Instant)] = []
         var stopping = false
+
+        /// Worth a call: a sink that takes many is not asked for one at a time.
+        var hasRoom: Bool { !stopping && limit - inFlight >= max(1, limit / 16) }
     }
-    private let state = NIOLockedValueBox(State())
+    private let state: NIOLockedValueBox<State>
+    private let most: Int
     private let wakes: AsyncStream<Void>
     private let waker: AsyncStream<Void>.Continuation
     private let acknowledgements: AsyncStream<Void>
@@ -41,6 +48,8 @@ final class SinkWorker: Sendable {
         self.metrics = metrics
         self.log = log
         self.failPoint = failPoint
+        most = type(of: sink.plugin).concurrency
+        state = NIOLockedValueBox(State(limit: most))
         (wakes, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         (acknowledgements, acknowledger) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -74,7 +83,10 @@ final class SinkWorker: Sendable {
 
     private func claim(_ tasks: inout DiscardingTaskGroup) async {
         while true {
-            let room = state.withLockedValue { $0.stopping ? 0 : $0.limit - $0.inFlight }
+            let room = state.withLockedValue { state in
+                state.full = !state.hasRoom
+                return state.full ? 0 : min(state.limit - state.inFlight, Self.claims)
+            }
             guard room > 0 else { return }
             let started = ContinuousClock.now
             let found: (claims: [Claim], faults: [String])
@@ -103,7 +115,7 @@ final class SinkWorker: Sendable {
             try await sink.plugin.deliver(claim.delivery, context)
             state.withLockedValue {
                 $0.delivered.append((claim, since))
-                $0.limit = min($0.limit + 1, Self.concurrency)
+                $0.limit = min($0.limit + 1, most)
             }
             acknowledger.yield()
         } catch {
@@ -111,7 +123,7 @@ final class SinkWorker: Sendable {
         }
         let full = state.withLockedValue { state in
             state.inFlight -= 1
-            return state.inFlight + 1 >= state.limit || (state.stopping && state.inFlight == 0)
+            return (state.full && state.hasRoom) || (state.stopping && state.inFlight == 0)
         }
         if full { wake() }
     }
