@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import re
@@ -183,6 +184,9 @@ def gate_call(bench: Bench, redis: Redis, alerts: int) -> list[bytes]:
     return whole
 
 
+_RUNS = itertools.count()
+
+
 def benchmark(redis: Redis, call: list[bytes], kind: str, alerts: int, connections: int, seconds: float,
               rate: float = 200) -> float:
     """Calls a second by redis-benchmark, of about `seconds` at the rate that is expected."""
@@ -190,6 +194,10 @@ def benchmark(redis: Redis, call: list[bytes], kind: str, alerts: int, connectio
     # Random numbers below this: 64 alerts of 16 numbers each are 1 024 fingerprints.
     span = max(1, FINGERPRINTS // alerts) if kind == "repeated" else 2_000_000_000
     depth, failed = _queued(client), _failed(client)
+    # It seeds its numbers with its time and its process id, and two runs can have the same: two bytes tell them apart.
+    number = next(_RUNS) if kind == "new" else 0
+    run = bytes((1 + number // 255 % 255, 1 + number % 255))
+    call = [re.sub(rb"..__rand_int__", run + b"__rand_int__", word, flags=re.DOTALL) for word in call]
     child = subprocess.Popen(
         [b"redis-benchmark", b"-p", b"%d" % redis.port, b"-c", b"%d" % connections, b"-n", b"%d" % count, b"-r", b"%d" % span,
          b"--csv", *call], stdout=subprocess.PIPE)
@@ -202,7 +210,8 @@ def benchmark(redis: Redis, call: list[bytes], kind: str, alerts: int, connectio
     if _failed(client) > failed:
         raise Failure("the script refused calls of redis-benchmark")
     if kind == "new" and _queued(client) - depth < 0.99 * count * alerts:
-        raise Failure("redis-benchmark's calls were not all accepted as new")
+        stored = _queued(client) - depth
+        raise Failure(f"redis-benchmark's calls were not all accepted as new: {stored} of {count} x {alerts}")
     client.close()
     return float(found[1])
 
