@@ -8,7 +8,7 @@ SHELL := /bin/bash
 BUILD_PACKAGES := g++ make git pkg-config libcurl4-openssl-dev libhiredis-dev libjansson-dev libsimdjson-dev libre2-dev zlib1g-dev redis-server
 RUN_PACKAGES := $(BUILD_PACKAGES) curl
 TEST_PACKAGES := $(RUN_PACKAGES) procps redis-sentinel redis-tools prometheus prometheus-alertmanager openssl nghttp2-proxy
-LINT_PACKAGES := git make lua5.1 shellcheck
+LINT_PACKAGES := git make lua5.1 python3 shellcheck
 BENCH_PACKAGES := $(RUN_PACKAGES) redis-tools prometheus-alertmanager wrk python3
 ALERTA_PACKAGES := $(BENCH_PACKAGES) python3-venv postgresql
 INSTRUCTIONS_PACKAGES := $(RUN_PACKAGES) python3 valgrind
@@ -82,6 +82,7 @@ lint: install-lint ## formatting and syntax, no build
 	swift format lint --strict --recursive Sources Tests examples Package.swift
 	@git ls-files 'Sources/*.lua' | xargs --no-run-if-empty --max-args=1 luac5.1 -p
 	@git ls-files '*.sh' .ci/run | xargs shellcheck
+	@git ls-files '*.py' | xargs python3 -B -c 'import ast, sys; [ast.parse(open(path).read(), path) for path in sys.argv[1:]]'
 
 format: ## format the Swift sources in place
 	swift format --in-place --recursive Sources Tests examples Package.swift

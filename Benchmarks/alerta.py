@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """alerta.py EXECUTABLE: a host beside Alerta, the peer that keeps alerts in a database too: both shapes, in turns.
 
 Alerta is its own release from PyPI in a venv, served by gunicorn with two workers a core, with a PostgreSQL of its own that

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """bench.py EXECUTABLE: every target of docs/performance.md, measured; a table, and the same with all samples as JSON in results/.
 
 A target that is missed is a line of the table. An answer that is not a 2xx, or a server that ends, fails the run."""

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """compare.py BASE NEW: two executables under the same load, in turns, and the ratio of each pair."""
 from __future__ import annotations
 

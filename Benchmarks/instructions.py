@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """instructions.py EXECUTABLE [--write]: instructions of the host per alert, counted by valgrind's callgrind: no noise of the
 machine is in them. Fails when one is more than 5 % above its line in instructions.txt; --write writes that file.
 

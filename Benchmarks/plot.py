@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """plot.py RESULTS.json: what scaling.py measured, as SVG: a panel for each axis, the median and the range of the rounds."""
 from __future__ import annotations
 

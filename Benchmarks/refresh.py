@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """refresh.py: puts the newest results of bench.py, scaling.py and alerta.py into docs/performance.md, between their markers, and
 the plot beside it. What has no result is left as it is."""
 from __future__ import annotations

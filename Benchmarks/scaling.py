@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """scaling.py EXECUTABLE: alerts/s with more hosts on one Redis, more connections, larger requests and more fingerprints, and
 what is busy then. A table, and the samples as JSON in results/."""
 from __future__ import annotations
