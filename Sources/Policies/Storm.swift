@@ -18,6 +18,7 @@ public struct StormPolicy: GatePolicy {
     private let quiet: Duration
     private let longest: Duration
     private let listMembers: Int
+    private let groups = StormGroups()
 
     public init(_ config: inout ConfigReader, _ services: Services) throws(ConfigError) {
         by = try config.texts("by", default: ["name", "namespace"], count: 1...16)
@@ -55,25 +56,8 @@ public struct StormPolicy: GatePolicy {
     }
 
     public func arguments(for signal: Signal) -> [GateArgument] {
-        var target: [UInt8] = []
-        if let found = signal.target {
-            var digest = TextDigest(reserving: 128)
-            digest.add(found.kind)
-            digest.add(found.namespace ?? "")
-            digest.add(found.name)
-            target = Array(digest.finalize().prefix(8))
-        }
-        var key = TextDigest(reserving: 128)
-        var group = JSONWriter(reserving: 64)
-        group.beginObject()
-        for name in by {
-            let value = value(of: name, in: signal)
-            key.add(name)
-            key.add(value)
-            group.member(name, value)
-        }
-        group.endObject()
-        var member = JSONWriter(reserving: 128)
+        let group = groups.group(by, by.map { value(of: $0, in: signal) })
+        var member = JSONWriter(reserving: 192)
         member.beginObject()
         member.member("name", signal.name)
         if let target = signal.target {
@@ -86,7 +70,8 @@ public struct StormPolicy: GatePolicy {
         }
         member.endObject()
         return [
-            .bytes(Array(key.finalize().prefix(16))), .bytes(target), .bytes(group.bytes), .bytes(member.bytes),
+            .bytes(group.key), .bytes(signal.target.map(StormGroups.mark) ?? []), .bytes(group.json),
+            .bytes(member.bytes),
         ]
     }
 
