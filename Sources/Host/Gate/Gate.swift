@@ -58,7 +58,7 @@ final class Gate: Sendable {
         _ signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
         until deadline: ContinuousClock.Instant? = nil
     ) async -> GateAnswer {
-        guard letters.isEmpty, let eventLoop, signals.count <= Self.signalsPerCall else {
+        guard letters.isEmpty, let eventLoop, signals.count < Self.signalsPerCall else {
             return await decide(alone: signals, letters, in: store, on: eventLoop, until: deadline)
         }
         let shared = await batches.decide(signals, on: eventLoop, until: deadline) { signals in

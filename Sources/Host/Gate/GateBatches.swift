@@ -4,9 +4,6 @@ import NIOCore
 /// Small requests of one event loop share a call of the gate: what comes in one turn of the loop goes together, and what comes
 /// while a call is out waits for its reply, unless it fills a call of its own. To send and run a script costs more than
 /// to decide a signal.
-///
-/// Two calls at most are out, so that Redis has one while the host reads the reply to the other. What waits, waits here: behind a
-/// flood of calls that were all sent, deliveries would have their turn at Redis once for all of them.
 final class GateBatches: Sendable {
     typealias Decide = @Sendable ([GateSignal]) async -> GateAnswer
 
@@ -26,9 +23,8 @@ final class GateBatches: Sendable {
     /// By event loop.
     private let lines = NIOLockedValueBox<[ObjectIdentifier: Line]>([:])
     private let most: Int
-    private static let calls = 2
 
-    /// - Parameter most: signals of one call, and of what one request brings.
+    /// - Parameter most: signals of one call.
     init(most: Int) { self.most = most }
 
     /// - Returns: nil when it was not asked: its deadline passed while it waited.
@@ -44,7 +40,7 @@ final class GateBatches: Sendable {
                 defer { lines[key] = line }
                 line.waiting.append(item)
                 line.signals += signals.count
-                guard line.calls == 0 || (line.calls < Self.calls && line.signals >= most) else { return nil }
+                guard line.calls == 0 || line.signals >= most else { return nil }
                 line.calls += 1
                 return line.executor
             }
