@@ -10,7 +10,7 @@ public protocol RedisObserver: Sendable {
     func storeFailed(_ code: RedisError.Code)
 }
 
-/// One pipelined connection per event loop, and the decision whether they may be used.
+/// Pipelined connections for each event loop (`RedisLine`), and the decision whether they may be used.
 ///
 /// It falls shut at the first error that puts the server in doubt, and only a verification on a fresh connection
 /// opens it again. While it is shut, `send` fails at once.

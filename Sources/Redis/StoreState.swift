@@ -20,7 +20,7 @@ struct StoreState<Connection: Sendable>: Sendable {
     private(set) var generation = 0
     /// Probes that failed since the store was last open.
     private(set) var failures = 0
-    /// One verified connection per event loop, as far as they are made.
+    /// The verified connections of each event loop, as far as they are made.
     private var slots: [Connection?]
     private var turn = 0
 
