@@ -13,11 +13,18 @@ final class StormGroups: Sendable {
 
     /// Kept at most; then all are forgotten and made again.
     private static let most = 1_024
-    private let known = Mutex<[[String]: Group]>([:])
+    /// By the bytes of the values: texts that Unicode takes for equal are not the same group.
+    private let known = Mutex<[[UInt8]: Group]>([:])
 
     /// - Parameter names: the same at every call.
     func group(_ names: [String], _ values: [String]) -> Group {
-        if let group = known.withLock({ $0[values] }) { return group }
+        var key: [UInt8] = []
+        for value in values {
+            key.append(contentsOf: value.utf8)
+            // No text holds it.
+            key.append(0xFF)
+        }
+        if let group = known.withLock({ $0[key] }) { return group }
         var digest = TextDigest(reserving: 128)
         var json = JSONWriter(reserving: 64)
         json.beginObject()
@@ -32,7 +39,7 @@ final class StormGroups: Sendable {
         guard json.bytes.count <= 512 else { return group }
         known.withLock { known in
             if known.count >= Self.most { known = [:] }
-            known[values] = group
+            known[key] = group
         }
         return group
     }

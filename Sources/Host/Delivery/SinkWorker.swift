@@ -20,8 +20,12 @@ final class SinkWorker: Sendable {
     private let failPoint: @Sendable (FailPoint) -> Void
     private let backOff = BackOff.standard
 
+    /// Of what is under way, about: a claim that is made below it may go over it once.
+    static let bytes = 64 << 20
+
     private struct State {
         var inFlight = 0
+        var bytes = 0
         /// Deliveries at once: halves when the sink is overloaded, grows by one with each success.
         var limit: Int
         /// Nothing more is claimed until there is room again.
@@ -30,7 +34,7 @@ final class SinkWorker: Sendable {
         var stopping = false
 
         /// Worth a call: a sink that takes many is not asked for one at a time.
-        var hasRoom: Bool { !stopping && limit - inFlight >= max(1, limit / 16) }
+        var hasRoom: Bool { !stopping && limit - inFlight >= max(1, limit / 16) && bytes < SinkWorker.bytes }
     }
     private let state: NIOLockedValueBox<State>
     private let most: Int
@@ -102,7 +106,10 @@ final class SinkWorker: Sendable {
             }
             guard !found.claims.isEmpty else { return }
             failPoint(.claimed)
-            state.withLockedValue { $0.inFlight += found.claims.count }
+            state.withLockedValue { state in
+                state.inFlight += found.claims.count
+                state.bytes += found.claims.reduce(0) { $0 + $1.delivery.json.count }
+            }
             for claim in found.claims {
                 tasks.addTask { await self.deliver(claim, since: started) }
             }
@@ -123,6 +130,7 @@ final class SinkWorker: Sendable {
         }
         let full = state.withLockedValue { state in
             state.inFlight -= 1
+            state.bytes -= claim.delivery.json.count
             return (state.full && state.hasRoom) || (state.stopping && state.inFlight == 0)
         }
         if full { wake() }

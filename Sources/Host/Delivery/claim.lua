@@ -39,8 +39,11 @@ local function storm(member, now)
     summaries, told(member, found.opened), born}
 end
 
-local reply = {}
+-- Bytes of documents in one answer, about: what is over is left as it is, and claimed by the next call.
+local MOST = 8388608
+local reply, sent = {}, 0
 for place, member in ipairs(due) do
+  if sent > MOST then break end
   local now = first + place - 1
   local ok, found, packed = pcall(#member == 32 and signal or storm, member, now)
   if not ok then
@@ -55,6 +58,7 @@ for place, member in ipairs(due) do
   else
     redis.call('ZADD', queue, 'XX', now + lease, member)
     reply[#reply + 1] = {member, now + lease, redis.call('HINCRBY', attempts, member, 1), found, packed or ''}
+    if found[1] == 'signal' then sent = sent + #(found[11] or '') end
   end
 end
 return reply

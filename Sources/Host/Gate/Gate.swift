@@ -61,8 +61,8 @@ final class Gate: Sendable {
         guard letters.isEmpty, let eventLoop, signals.count < Self.signalsPerCall else {
             return await decide(alone: signals, letters, in: store, on: eventLoop, until: deadline)
         }
-        let shared = await batches.decide(signals, on: eventLoop, until: deadline) { signals in
-            await self.decide(alone: signals, [], in: store, on: eventLoop, until: nil)
+        let shared = await batches.decide(signals, on: eventLoop, until: deadline) { signals, deadline in
+            await self.decide(alone: signals, [], in: store, on: eventLoop, until: deadline)
         }
         if let shared { return shared }
         var answer = GateAnswer()

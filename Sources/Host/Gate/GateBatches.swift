@@ -5,12 +5,15 @@ import NIOCore
 /// while a call is out waits for its reply, unless it fills a call of its own. To send and run a script costs more than
 /// to decide a signal.
 final class GateBatches: Sendable {
-    typealias Decide = @Sendable ([GateSignal]) async -> GateAnswer
+    /// Decides, and sends nothing after the time that is given.
+    typealias Decide = @Sendable ([GateSignal], ContinuousClock.Instant?) async -> GateAnswer
 
     private struct Item: Sendable {
         let signals: [GateSignal]
         let deadline: ContinuousClock.Instant?
         let waiter: CheckedContinuation<GateAnswer?, Never>
+
+        var bytes: Int { signals.reduce(0) { $0 + $1.document.count } }
     }
     private struct Line: Sendable {
         var waiting = CircularBuffer<Item>()
@@ -18,6 +21,8 @@ final class GateBatches: Sendable {
         var signals = 0
         /// Calls that are out, or about to be.
         var calls = 0
+        /// Of these, those that have not taken anything yet.
+        var beginning = 0
         let executor: LoopExecutor
     }
     /// By event loop.
@@ -40,8 +45,9 @@ final class GateBatches: Sendable {
                 defer { lines[key] = line }
                 line.waiting.append(item)
                 line.signals += signals.count
-                guard line.calls == 0 || line.signals >= most else { return nil }
+                guard line.calls == 0 || line.signals >= most * (line.beginning + 1) else { return nil }
                 line.calls += 1
+                line.beginning += 1
                 return line.executor
             }
             guard let executor else { return }
@@ -51,7 +57,9 @@ final class GateBatches: Sendable {
     }
 
     private func run(_ key: ObjectIdentifier, _ decide: Decide) async {
-        while let batch = next(key) {
+        var isFirst = true
+        while let batch = next(key, isFirst: isFirst) {
+            isFirst = false
             let now = ContinuousClock.now
             var (signals, asked) = ([GateSignal](), [Item]())
             for item in batch {
@@ -63,7 +71,12 @@ final class GateBatches: Sendable {
                 }
             }
             guard !asked.isEmpty else { continue }
-            let answer = await decide(signals)
+            let answer = await decide(
+                signals, asked.allSatisfy { $0.deadline != nil } ? asked.compactMap(\.deadline).max() : nil)
+            guard answer.outcomes.count == signals.count else {
+                for item in asked { item.waiter.resume(returning: nil) }
+                continue
+            }
             var place = 0
             for item in asked {
                 var own = GateAnswer()
@@ -74,15 +87,25 @@ final class GateBatches: Sendable {
         }
     }
 
-    /// What fits into one call, the longest waiting first; nil when nobody waits, and then this call is over.
-    private func next(_ key: ObjectIdentifier) -> [Item]? {
+    /// Bytes of documents that share a call, about: with large ones a request would wait for the writes of all others.
+    private static let bytes = 256 << 10
+
+    /// What fits into one call, the longest waiting first; nil when nobody waits, or others see to those who do, and then
+    /// this call is over.
+    private func next(_ key: ObjectIdentifier, isFirst: Bool) -> [Item]? {
         lines.withLockedValue { lines in
             guard var line = lines.removeValue(forKey: key) else { return nil }
             defer { lines[key] = line }
-            var (batch, count) = ([Item](), 0)
-            while let item = line.waiting.first, batch.isEmpty || count + item.signals.count <= most {
+            if isFirst { line.beginning -= 1 }
+            var (batch, count, bytes) = ([Item](), 0, 0)
+            // With another call out, what does not fill one waits for that one's reply.
+            let isOver = line.calls > 1 && line.signals < most && !isFirst
+            while !isOver, let item = line.waiting.first,
+                batch.isEmpty || (count + item.signals.count <= most && bytes < Self.bytes)
+            {
                 batch.append(line.waiting.removeFirst())
                 count += item.signals.count
+                bytes += item.bytes
             }
             line.signals -= count
             if batch.isEmpty { line.calls -= 1 }

@@ -70,9 +70,10 @@ end
 -- Queues first: a record without its place in one would make every repeat a duplicate of what is stored nowhere.
 function kit.release()
   local due, words, at = held.sorted.due, {}, 0
-  held.sorted.due = nil
   -- NX: a claimed member keeps its score; its delivery notices the new version when it is acknowledged.
-  for key, members in pairs(held.sorted) do redis.call('ZADD', key, 'NX', unpack(members)) end
+  for key, members in pairs(held.sorted) do
+    if key ~= 'due' then redis.call('ZADD', key, 'NX', unpack(members)) end
+  end
   if due then redis.call('ZADD', base .. 'due', 'LT', unpack(due)) end
   for member, document in pairs(held.documents) do
     words[at + 1], words[at + 2] = base .. 'd:' .. member, document
