@@ -70,4 +70,24 @@ import Testing
         }
         #expect(verdicts == Array(repeating: .unavailable, count: 20))
     }
+
+    /// A claim that took all of a backlog of large documents would be an answer that nobody can read in time.
+    @Test func aClaimOfLargeDocumentsTakesSomeAndLeavesTheRest() async throws {
+        let rig = try await Rig()
+        let note = String(repeating: "x", count: 16_000)
+        let signals = try (0..<700).map { try Rig.signal("Large\($0)", note: note) }
+        for start in stride(from: 0, to: 700, by: 50) {
+            let part = Array(signals[start..<(start + 50)])
+            let outcomes = await rig.gate.decide(part, [], in: rig.store, on: nil).outcomes
+            #expect(outcomes.allSatisfy { $0.verdict == .accepted })
+        }
+        var taken: [Int] = []
+        while true {
+            let claims = try await rig.claims("file", 1_000)
+            if claims.isEmpty { break }
+            taken.append(claims.count)
+            #expect(claims.allSatisfy { $0.attempt == 1 })
+        }
+        #expect(taken.count == 2 && taken.reduce(0, +) == 700, "\(taken)")
+    }
 }
