@@ -109,7 +109,8 @@ return function(settings, kit)
     signal.record = record
     if signal.ends <= record.resolve then return 'duplicate' end
     -- A later end of the same: a late retry of a firing before it is as old as one before the first.
-    record.resolve = signal.ends
+    -- It was seen now, or a replay would take the state before for as new.
+    record.resolve, record.last = signal.ends, signal.clock
     return 'duplicate', function() kit.write(signal.fingerprint, record, false) end
   end
 end

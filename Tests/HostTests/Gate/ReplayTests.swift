@@ -21,6 +21,16 @@ import Testing
         try await eventually("an open store") { rig.store.state == .open }
     }
 
+    @Test func aLaterEndThatWasAnsweredIsRememberedToo() async throws {
+        let rig = try await Rig()
+        _ = await rig.decide(try Rig.signal("A", starts: .seconds(10)))
+        _ = await rig.decide(try Rig.signal("A", .resolved, ends: .seconds(20)))
+        #expect(await rig.verdict(try Rig.signal("A", .resolved, ends: .seconds(40))) == .duplicate)
+        try await lose(rig)
+        // A late retry of what was before that end.
+        #expect(await rig.verdict(try Rig.signal("A", starts: .seconds(30))) == .duplicate)
+    }
+
     @Test func whatWasAnsweredComesBackWithItsEpisode() async throws {
         let rig = try await Rig()
         let first = await rig.decide(
