@@ -111,6 +111,32 @@ import Testing
         #expect(try await host.post(Alert("Before")).verdicts == ["duplicate"])
     }
 
+    /// From the promotion until the last replica follows, Sentinel goes on naming the old master, with the new epoch.
+    @Test func aMemberThatComesBackInTheMiddleOfAFailoverBelievesThePromotion() async throws {
+        let group = try await RedisGroup.deployed()
+        let (old, slow, promoted) = (group.members[0], group.members[1], group.members[2])
+        #expect(try await master(group) === old)
+        // One that is not promoted and never follows: the failover goes on until it is given up.
+        try await slow.redis("CONFIG", "SET", "replica-priority", "0")
+        try await slow.redis("CONFIG", "SET", "masterauth", "wrong")
+        old.killPod()
+        slow.sentinel?.kill()
+        old.erase()
+        try await promoted.sentinel("SENTINEL", "FAILOVER", RedisGroup.name)
+        try await eventually("the middle of a failover", within: .seconds(30)) {
+            guard try await promoted.redis("ROLE").first == "master" else { return false }
+            return try await promoted.sentinel("SENTINEL", "GET-MASTER-ADDR-BY-NAME", RedisGroup.name).last
+                == String(promoted.port ?? 0)
+        }
+        let seen = try await promoted.sentinel("SENTINEL", "MASTER", RedisGroup.name)
+        #expect(seen.contains { $0.contains("failover_in_progress") } && seen.contains(String(old.port ?? 0)))
+        try old.launchSentinel()
+        try await eventually("its Sentinel's answer", within: .seconds(30)) {
+            try await old.sentinel("SENTINEL", "GET-MASTER-ADDR-BY-NAME", RedisGroup.name).last
+                == String(promoted.port ?? 0)
+        }
+    }
+
     @Test func allAtOnceComeBackWithTheSameMaster() async throws {
         let group = try await RedisGroup.deployed()
         // Not the first, which is what a new group begins with.

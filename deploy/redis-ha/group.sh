@@ -78,14 +78,20 @@ field() {
 }
 
 # sightings: what each Sentinel that answers knows of the master, a line each: `<config epoch> <host> <port> <flags>`. The
-# highest epoch is of the latest failover.
+# highest epoch is of the latest failover. `failover_in_progress` is among the flags while it may yet come to nothing.
+#
+# From the promotion until all replicas follow, SENTINEL MASTER has the new epoch with the old address. A Sentinel that started
+# with both would believe nobody, the others' epoch not being higher. The address is asked for last: it may be the newer one.
 sightings() {
     for member in $MEMBERS; do
-        if seen=$(ask "${member%%:*}" "${member##*:}" SENTINEL MASTER "$master_name"); then
-            for name in config-epoch ip port; do
-                printf '%s ' "$(echo "$seen" | field "$name")"
-            done
-            echo "$seen" | field flags
+        set -- "${member%%:*}" "${member##*:}"
+        if seen=$(ask "$@" SENTINEL MASTER "$master_name") &&
+            address=$(ask "$@" SENTINEL GET-MASTER-ADDR-BY-NAME "$master_name"); then
+            flags=$(echo "$seen" | field flags)
+            # shellcheck disable=SC2086
+            set -- $address
+            if [ "$*" != "$(echo "$seen" | field ip) $(echo "$seen" | field port)" ]; then flags=promoted; fi
+            echo "$(echo "$seen" | field config-epoch) $1 $2 $flags"
         fi
     done
 }
