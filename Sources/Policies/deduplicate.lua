@@ -20,14 +20,13 @@ return function(settings, kit)
   local function open(signal, before)
     local record = {state = kit.FIRING, reason = 0, count = 1, episode = signal.clock, version = signal.clock,
       last = signal.clock, start = signal.starts, resolve = before and before.resolve or 0,
-      announced = signal.clock, follows = before and before.episode or 0}
+      announced = signal.clock, follows = before and before.episode or 0, filed = before and before.filed or 0}
     extend(record, signal)
     signal.record, signal.opening = record, true
-    return 'pass', function() kit.write(signal.fingerprint, record, true) end
+    return 'pass', function() kit.write(signal.fingerprint, record) end
   end
 
   local function repeated(signal, record)
-    local due = record.due
     record.count, record.last = record.count + 1, signal.clock
     -- A start that is not after the last end belongs to the episode before: a late retry does not make this one older,
     -- or the retry of that end would end it.
@@ -48,7 +47,7 @@ return function(settings, kit)
     end
     return 'duplicate', function()
       if queue then queue(record, signal.document) end
-      kit.write(signal.fingerprint, record, record.due < due)
+      kit.write(signal.fingerprint, record)
     end
   end
 
@@ -66,7 +65,7 @@ return function(settings, kit)
     return 'resolved', function()
       if queue then queue(record, signal.document) end
       if leave then leave() end
-      kit.write(signal.fingerprint, record, true)
+      kit.write(signal.fingerprint, record)
     end
   end
 
@@ -74,13 +73,13 @@ return function(settings, kit)
   local function ignored(signal)
     local record = {state = kit.RESOLVED, reason = 0, bounded = 0, count = 0, episode = 0, version = signal.clock,
       last = signal.clock, start = 0, resolve = signal.ends > 0 and signal.ends or signal.clock,
-      due = signal.clock + settings.cooldown, announced = signal.clock, follows = 0}
+      due = signal.clock + settings.cooldown, announced = signal.clock, follows = 0, filed = 0}
     local queue = kit.queue(signal.fingerprint, signal.clock, signal.clock)
     signal.record = record
     return 'ignored', function()
       redis.call('HINCRBY', kit.key('counters'), 'missed_firing', 1)
       queue(record, signal.document)
-      kit.write(signal.fingerprint, record, true)
+      kit.write(signal.fingerprint, record)
     end
   end
 
@@ -111,6 +110,6 @@ return function(settings, kit)
     -- A later end of the same: a late retry of a firing before it is as old as one before the first.
     -- It was seen now, or a replay would take the state before for as new.
     record.resolve, record.last = signal.ends, signal.clock
-    return 'duplicate', function() kit.write(signal.fingerprint, record, false) end
+    return 'duplicate', function() kit.write(signal.fingerprint, record) end
   end
 end

@@ -7,24 +7,23 @@ enum DeliveryDocument {
     /// Nil when the reply is not of its shape.
     static func build(_ member: QueueMember, _ kind: String, _ view: [RedisValue]) -> Delivery? {
         switch kind {
-        case "signal" where view.count >= 10: signal(member, view)
+        case "signal" where view.count >= 5: signal(member, view)
         case "storm" where view.count == 12: storm(member, view)
         default: nil
         }
     }
 
-    /// kind, state, reason, count, episode, version, last, follows, told, born, document (left out of the reply when there is none)
+    /// kind, record, told, born, whether it has an object of its own, document (left out of the reply when there is none)
     private static func signal(_ member: QueueMember, _ view: [RedisValue]) -> Delivery? {
-        guard let state = view[1].string.flatMap(Delivery.State.init(rawValue:)), let reason = view[2].int,
-            let count = view[3].int, let episode = view[4].int, let version = view[5].int, let last = view[6].int,
-            let follows = view[7].int, let told = view[8].int, let born = view[9].int
+        guard let record = view[1].bytesValue.flatMap({ PackedRecord($0) }), let state = record.state,
+            let told = view[2].int, let born = view[3].int
         else { return nil }
-        let document = view.count > 10 ? view[10].bytesValue : nil
+        let document = view.count > 5 ? view[5].bytesValue : nil
         let fields = Fields(
-            kind: .signal, state: state, fingerprint: member.name, episode: episode, version: version,
-            follows: follows > 0 ? follows : nil, count: count, first: Timestamp(milliseconds: episode),
-            last: Timestamp(milliseconds: last), reason: reason == 1 ? .expired : reason == 2 ? .forgotten : nil,
-            isUpdate: told == 1, knownSince: born)
+            kind: .signal, state: state, fingerprint: member.name, episode: record.episode, version: record.version,
+            follows: record.follows > 0 ? record.follows : nil, count: record.count,
+            first: Timestamp(milliseconds: record.episode), last: Timestamp(milliseconds: record.last),
+            reason: record.reason, isUpdate: told == 1, knownSince: born)
         let name = fields.fingerprint
         return fields.delivery(
             signal: { document.flatMap { SignalDocument.decode($0, fingerprint: name) } }, storm: nil

@@ -74,9 +74,8 @@ struct DeliveryStore: Sendable {
         guard let items = reply.list else { throw garbage("claim") }
         var found: (claims: [Claim], faults: [String]) = ([], [])
         for item in items {
-            guard let words = item.list, words.count == 5, let member = words[0].bytesValue, let token = words[1].int,
-                let attempt = words[2].int, let view = words[3].list, let kind = view.first?.string,
-                let record = words[4].bytesValue
+            guard let words = item.list, words.count == 4, let member = words[0].bytesValue, let token = words[1].int,
+                let attempt = words[2].int, let view = words[3].list, let kind = view.first?.string
             else { throw garbage("claim") }
             if kind == "fault" {
                 found.faults.append(view.last?.string ?? "unknown")
@@ -90,9 +89,12 @@ struct DeliveryStore: Sendable {
             found.claims.append(
                 Claim(member: QueueMember(member), token: token, attempt: Int(attempt), delivery: delivery))
             // The token is the reading of the claim, and the lease. What changed long before is no news to any replica.
-            if let fingerprint = Fingerprint(bytes: member), let record = PackedRecord(record) {
+            if kind == "signal", view[4].int == 1, let fingerprint = Fingerprint(bytes: member),
+                let record = view[1].bytesValue.flatMap({ PackedRecord($0) })
+            {
                 let signal = ReplayMemory.Signal(
-                    fingerprint: fingerprint, record: record, document: view.last?.bytesValue ?? [], arguments: [])
+                    fingerprint: fingerprint, record: record, document: view.count > 5 ? view[5].bytesValue ?? [] : [],
+                    arguments: [])
                 if record.moment > token - lease.milliseconds - ReplayMemory.age.milliseconds { handed.append(signal) }
             }
         }

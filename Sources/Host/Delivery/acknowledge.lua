@@ -3,12 +3,20 @@
 local sink = ARGV[1]
 local queue, attempts = kit.key('q:', sink), kit.key('a:', sink)
 local history = kit.history(sink)
-local now
+local members, fingerprints = {}, {}
+for at = 2, #ARGV, 4 do
+  local member = ARGV[at]
+  members[#members + 1] = member
+  if #member == 32 then fingerprints[#fingerprints + 1] = member end
+end
+kit.read_ahead(fingerprints)
+local scores = redis.call('ZMSCORE', queue, unpack(members))
 
 -- The version that a sink would be told now, and when it may be told again; nil when nothing is there.
+local space = {}
 local function current(member)
   if #member == 32 then
-    local record = kit.read(member)
+    local record = kit.read(member, space)
     local view = record and kit.view(record)
     return view and view.version, 0
   end
@@ -16,25 +24,32 @@ local function current(member)
   if storm then return storm.version, storm.announced + storm.flush end
 end
 
-local reply = {}
-for at = 2, #ARGV, 4 do
-  local member, token, version = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local score = redis.call('ZSCORE', queue, member)
-  if not score or tonumber(score) ~= token then
-    reply[#reply + 1] = 'lost'
+local reply, ours, told, again, settled, now = {}, {}, {}, {}, {}, nil
+for place, member in ipairs(members) do
+  local at = place * 4 - 2
+  local token, version = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  if not scores[place] or tonumber(scores[place]) ~= token then
+    reply[place] = 'lost'
   else
     local found, from = current(member)
-    redis.call('HDEL', attempts, member)
-    if history and ARGV[at + 3] ~= '0' then redis.call('HSET', history, member, ARGV[at + 3]) end
+    ours[#ours + 1] = member
+    if ARGV[at + 3] ~= '0' then told[#told + 1], told[#told + 2] = member, ARGV[at + 3] end
     if found and found ~= version then
       now = now or kit.now()
-      redis.call('ZADD', queue, 'XX', math.max(now, from), member)
-      reply[#reply + 1] = 'changed'
+      again[#again + 1], again[#again + 2] = math.max(now, from), member
+      reply[place] = 'changed'
     else
-      redis.call('ZREM', queue, member)
-      if #member == 32 and not kit.queued(member) then redis.call('DEL', kit.key('d:', member)) end
-      reply[#reply + 1] = 'settled'
+      settled[#settled + 1] = member
+      reply[place] = 'settled'
     end
   end
+end
+
+if #ours > 0 then redis.call('HDEL', attempts, unpack(ours)) end
+if history and #told > 0 then redis.call('HSET', history, unpack(told)) end
+if #again > 0 then redis.call('ZADD', queue, 'XX', unpack(again)) end
+if #settled > 0 then
+  redis.call('ZREM', queue, unpack(settled))
+  kit.drop_documents(settled, sink)
 end
 return reply

@@ -26,5 +26,5 @@ end
 if not kit.bury(now, sink, member, ARGV[5], record, document) then return again(tonumber(ARGV[6]), 'full') end
 redis.call('ZREM', queue, member)
 redis.call('HDEL', attempts, member)
-if #member == 32 and not kit.queued(member) then redis.call('DEL', kit.key('d:', member)) end
+kit.drop_documents({member}, sink)
 return 'buried'

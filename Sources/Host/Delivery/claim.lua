@@ -1,6 +1,6 @@
 -- Takes due members of a sink's queue for `lease` ms. ARGV: sink, most, lease. The new score is the token: whoever
--- acknowledges with another one has lost the claim. What the sink is to be told comes in the same answer, and the
--- record of a problem that has an object of its own, which the host keeps as it does what it answers. A fourth word says since
+-- acknowledges with another one has lost the claim. What the sink is to be told comes in the same answer, and whether
+-- the problem has an object of its own, which the host keeps as it does what it answers. A fourth word says since
 -- when the store knows what it knows: a host that has nothing to ask the gate finds out by this that it was emptied.
 local sink, most, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local since = redis.call('GET', kit.key('born'))
@@ -8,25 +8,26 @@ if ARGV[4] and since ~= ARGV[4] then return redis.error_reply('EMPTIED this is n
 local queue, attempts = kit.key('q:', sink), kit.key('a:', sink)
 local due = redis.call('ZRANGEBYSCORE', queue, '-inf', string.format('%.0f', kit.now()), 'LIMIT', 0, most)
 if #due == 0 then return {} end
-local first = kit.take(#due)
+local fingerprints = {}
+for _, member in ipairs(due) do
+  if #member == 32 then fingerprints[#fingerprints + 1] = member end
+end
+local first = kit.take_after(kit.read_ahead(fingerprints), #due)
 
-local history = kit.history(sink)
 -- Not written yet: emptied a moment ago.
 local born = tonumber(since or '') or first
-local function told(member, episode)
-  return history and redis.call('HGET', history, member) == string.format('%.0f', episode) and 1 or 0
-end
+local history = kit.history(sink)
+local last = history and redis.call('HMGET', history, unpack(due))
+local function told(place, episode) return last and last[place] == string.format('%.0f', episode) and 1 or 0 end
 
-local function signal(member)
+local function signal(member, place)
   local record = kit.read(member)
   local view = record and kit.view(record)
   if not view then return nil end
-  return {'signal', view.state == kit.FIRING and 'firing' or 'resolved', view.reason, view.count, view.episode,
-    view.version, view.last, view.follows, told(member, view.episode), born, redis.call('GET', kit.key('d:', member))},
-    not record.storm and record.packed or ''
+  return {'signal', view.packed or kit.pack(view), told(place, view.episode), born, record.storm and 0 or 1}
 end
 
-local function storm(member, now)
+local function storm(member, place)
   local found = kit.storm(member)
   if not found then return nil end
   local more = redis.call('HMGET', kit.key('s:', member), 'group', 'listed')
@@ -34,31 +35,76 @@ local function storm(member, now)
   local names = {}
   for at = 1, #listed, 2 do names[#names + 1] = listed[at] end
   local summaries = #names > 0 and redis.call('HMGET', kit.key('n:', member), unpack(names)) or {}
-  redis.call('HSET', kit.key('s:', member), 'announced', now)
+  redis.call('HSET', kit.key('s:', member), 'announced', first + place - 1)
   return {'storm', found.state, found.total, found.firing, found.opened, found.version, found.last, more[1], listed,
-    summaries, told(member, found.opened), born}
+    summaries, told(place, found.opened), born}
 end
 
 -- Bytes of documents in one answer, about: what is over is left as it is, and claimed by the next call.
-local MOST = 8388608
-local reply, sent = {}, 0
-for place, member in ipairs(due) do
-  if sent > MOST then break end
-  local now = first + place - 1
-  local ok, found, packed = pcall(#member == 32 and signal or storm, member, now)
-  if not ok then
-    -- What can't be read is not dropped: a person may still mend it.
-    redis.call('ZADD', queue, 'XX', now + 60000, member)
-    reply[#reply + 1] = {member, 0, 0, {'fault', (kit.caught(found))}, ''}
-  elseif not found then
-    redis.call('ZREM', queue, member)
-    redis.call('HDEL', attempts, member)
-    -- Without its record no sweep would find it.
-    if #member == 32 and not kit.queued(member) then redis.call('DEL', kit.key('d:', member)) end
-  else
-    redis.call('ZADD', queue, 'XX', now + lease, member)
-    reply[#reply + 1] = {member, now + lease, redis.call('HINCRBY', attempts, member, 1), found, packed or ''}
-    if found[1] == 'signal' then sent = sent + #(found[11] or '') end
+local MOST, STEP = 8388608, 16
+local sent = 0
+
+-- Puts their documents behind what was found; answers what each is then, or why it can't be read.
+local function documents(members, found)
+  local keys, places = {}, {}
+  for place, view in pairs(found) do
+    if view[1] == 'signal' then keys[#keys + 1], places[#places + 1] = kit.key('d:', members[place]), place end
   end
+  if #keys == 0 then return end
+  for index, document in ipairs(redis.call('MGET', unpack(keys))) do
+    local place = places[index]
+    -- An end that the sweeper made has none. MGET says the same of what is of the wrong type.
+    local ok, text = true, document
+    if not text then ok, text = pcall(function() return redis.call('GET', keys[index]) end) end
+    if not ok then
+      found[place] = {'fault', (kit.caught(text))}
+    elseif text then
+      found[place][6] = text
+      sent = sent + #text
+    end
+  end
+end
+
+local claimed, gone, scores, reply = {}, {}, {}, {}
+for from = 1, #due, STEP do
+  if sent > MOST then break end
+  local found = {}
+  local to = math.min(#due, from + STEP - 1)
+  for place = from, to do
+    local member = due[place]
+    local ok, view = pcall(#member == 32 and signal or storm, member, place)
+    if not ok then view = {'fault', (kit.caught(view))} end
+    found[place] = view
+    if not view then gone[#gone + 1] = member end
+  end
+  documents(due, found)
+  for place = from, to do
+    local member, view, now = due[place], found[place], first + place - 1
+    if view and view[1] == 'fault' then
+      -- What can't be read is not dropped: a person may still mend it.
+      scores[#scores + 1], scores[#scores + 2] = now + 60000, member
+      reply[#reply + 1] = {member, 0, 0, view}
+    elseif view then
+      scores[#scores + 1], scores[#scores + 2] = now + lease, member
+      claimed[#claimed + 1] = member
+      reply[#reply + 1] = {member, now + lease, #claimed, view}
+    end
+  end
+end
+
+local counts = #claimed > 0 and redis.call('HMGET', attempts, unpack(claimed)) or {}
+local words = {}
+for place, member in ipairs(claimed) do
+  counts[place] = (tonumber(counts[place] or '0') or 0) + 1
+  words[place * 2 - 1], words[place * 2] = member, counts[place]
+end
+for _, item in ipairs(reply) do item[3] = counts[item[3]] or 0 end
+if #scores > 0 then redis.call('ZADD', queue, 'XX', unpack(scores)) end
+if #words > 0 then redis.call('HSET', attempts, unpack(words)) end
+if #gone > 0 then
+  redis.call('ZREM', queue, unpack(gone))
+  redis.call('HDEL', attempts, unpack(gone))
+  -- Without its record no sweep would find it.
+  kit.drop_documents(gone, sink)
 end
 return reply

@@ -19,8 +19,8 @@ local function restored()
   if record.state == kit.FIRING then
     record.state, record.reason, record.version = kit.RESOLVED, kit.FORGOTTEN, now
   end
-  record.due = now + tonumber(ARGV[2])
-  kit.write(member, record, true)
+  record.due, record.filed = now + tonumber(ARGV[2]), 0
+  kit.write(member, record)
   return record
 end
 

@@ -9,8 +9,20 @@ local function upto(key, time)
 end
 
 local now = kit.now()
-local records, closing, over = upto(due, now), upto(storms, now), upto(ended, now - KEPT)
-if #records + #closing + #over == 0 then return {0, 0, ''} end
+local closing, over = upto(storms, now), upto(ended, now - KEPT)
+-- What is in the lists of the seconds up to now, and how much of each list that is.
+local records, filed, taken = {}, {}, {}
+local seconds = upto(due, math.floor(now / 1000))
+for _, second in ipairs(seconds) do
+  if #records == most then break end
+  local entries = redis.call('LRANGE', kit.key('due:', second), 0, most - #records - 1)
+  taken[second] = #entries
+  for _, entry in ipairs(entries) do
+    records[#records + 1] = entry
+    filed[#records] = tonumber(second)
+  end
+end
+if #seconds + #closing + #over == 0 then return {0, 0, ''} end
 local clock = kit.take(#records + #closing) - 1
 local queued, fault = 0, ''
 
@@ -26,25 +38,28 @@ local function finish(fingerprint, record, at)
   end
   if writes then writes() end
   redis.call('HINCRBY', kit.key('counters'), reason == kit.EXPIRED and 'expired' or 'forgotten', 1)
-  redis.call('ZADD', due, record.due, fingerprint)
-  kit.write(fingerprint, record, false)
+  record.filed = 0
+  kit.write(fingerprint, record)
   queued = 1
 end
 
-local function look(fingerprint, at)
+-- Looked at again, whatever its record says of where it is filed: that can't be written, or need not be.
+local function later(fingerprint, at) kit.file(fingerprint .. '!', kit.second(at, now)) end
+
+local function look(entry, at, place)
+  local fingerprint = string.sub(entry, 1, 32)
   local record = kit.read(fingerprint)
-  if not record then
-    redis.call('ZREM', due, fingerprint)
-  elseif record.due > at then
-    redis.call('ZADD', due, record.due, fingerprint)
+  if not record or (record.filed ~= filed[place] and entry == fingerprint) then return end
+  if record.due > at then
+    record.filed = 0
+    kit.write(fingerprint, record)
   elseif record.state == kit.FIRING then
     finish(fingerprint, record, at)
   elseif kit.queued(fingerprint) then
-    redis.call('ZADD', due, at + AGAIN, fingerprint)
+    later(fingerprint, at + AGAIN)
   else
     redis.call('DEL', kit.key('r:', fingerprint), kit.key('d:', fingerprint))
     kit.forget(fingerprint)
-    redis.call('ZREM', due, fingerprint)
   end
 end
 
@@ -80,18 +95,24 @@ local function forget(id)
   end
 end
 
-local function each(members, index, again, step)
-  for _, member in ipairs(members) do
+-- A full queue has room later; what can't be read may have been mended.
+local function each(members, again, step)
+  for place, member in ipairs(members) do
     clock = clock + 1
-    local ok, why = pcall(step, member, clock)
+    local ok, why = pcall(step, member, clock, place)
     if not ok then
-      -- A full queue has room later; what can't be read may have been mended.
-      redis.call('ZADD', index, again, member)
+      again(member)
       if fault == '' then fault = (kit.caught(why)) end
     end
   end
 end
-each(records, due, now + AGAIN / 6, look)
-each(closing, storms, now + AGAIN / 6, close)
-each(over, ended, now - KEPT + AGAIN, forget)
-return {math.max(#records, #closing, #over) >= most and 1 or 0, queued, fault}
+each(records, function(entry) later(string.sub(entry, 1, 32), now + AGAIN / 6) end, look)
+each(closing, function(id) redis.call('ZADD', storms, now + AGAIN / 6, id) end, close)
+each(over, function(id) redis.call('ZADD', ended, now - KEPT + AGAIN, id) end, forget)
+-- Last, or what a script that ends halfway had not looked at would never be.
+for second, count in pairs(taken) do
+  local key = kit.key('due:', second)
+  if count > 0 then redis.call('LTRIM', key, count, -1) end
+  if redis.call('EXISTS', key) == 0 then redis.call('ZREM', due, second) end
+end
+return {math.max(#records, #seconds, #closing, #over) >= most and 1 or 0, queued, fault}

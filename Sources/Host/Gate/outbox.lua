@@ -75,15 +75,12 @@ function kit.queue(member, now, due, answered)
     end
   end
   return function(record, document)
-    if held then
-      if document and #open > 0 then held.documents[member] = document end
-      for _, key in ipairs(open) do
-        add(key, due, member)
-        held.counts[key] = held.counts[key] + 1
-      end
-    else
-      if document and #open > 0 then redis.call('SET', base .. 'd:' .. member, document) end
-      for _, key in ipairs(open) do redis.call('ZADD', key, 'NX', due, member) end
+    if document and #open > 0 then
+      if held then held.documents[member] = document else redis.call('SET', base .. 'd:' .. member, document) end
+    end
+    for _, key in ipairs(open) do
+      kit.enqueue(key, due, member)
+      if held then held.counts[key] = held.counts[key] + 1 end
     end
     for _, name in ipairs(shut) do
       if not kit.bury(now, name, member, 'backlog full', record, document) then
@@ -107,12 +104,29 @@ function kit.forget(fingerprint)
   end
 end
 
--- Whether any queue of any host holds `member`.
-function kit.queued(member, except)
+-- Of `members`, those that no queue of any host holds, `except` aside.
+local function unqueued(members, except)
   for _, name in ipairs(redis.call('SMEMBERS', base .. 'queues')) do
-    if name ~= except and redis.call('ZSCORE', base .. 'q:' .. name, member) then return true end
+    if name ~= except and #members > 0 then
+      local scores, left = redis.call('ZMSCORE', base .. 'q:' .. name, unpack(members)), {}
+      for place, member in ipairs(members) do
+        if not scores[place] then left[#left + 1] = member end
+      end
+      members = left
+    end
   end
-  return false
+  return members
+end
+
+function kit.queued(member) return #unqueued({member}) == 0 end
+
+-- Deletes the documents that nobody waits for any more of what has left the queue of `sink`. A storm has none.
+function kit.drop_documents(members, sink)
+  local keys = {}
+  for _, member in ipairs(unqueued(members, sink)) do
+    if #member == 32 then keys[#keys + 1] = base .. 'd:' .. member end
+  end
+  if #keys > 0 then redis.call('DEL', unpack(keys)) end
 end
 
 -- Storms ----------------------------------------------------------------------------------------------------------

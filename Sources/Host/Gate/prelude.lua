@@ -55,26 +55,28 @@ local held
 -- Of records that were read ahead or are held back: what they are by now, packed; false when there is none.
 local known = {}
 
-function kit.hold(counts) held = {records = {}, order = {}, documents = {}, sorted = {}, counts = counts or {}} end
+function kit.hold(counts)
+  held = {records = {}, order = {}, documents = {}, queues = {}, due = {}, counts = counts or {}}
+end
 
-local function add(key, score, member)
-  local words = held.sorted[key]
-  if not words then
-    words = {}
-    held.sorted[key] = words
+local function words(lists, key)
+  local list = lists[key]
+  if not list then
+    list = {}
+    lists[key] = list
   end
-  local at = #words
-  words[at + 1], words[at + 2] = score, member
+  return list
 end
 
 -- Queues first: a record without its place in one would make every repeat a duplicate of what is stored nowhere.
 function kit.release()
-  local due, words, at = held.sorted.due, {}, 0
+  local words, at = {}, 0
   -- NX: a claimed member keeps its score; its delivery notices the new version when it is acknowledged.
-  for key, members in pairs(held.sorted) do
-    if key ~= 'due' then redis.call('ZADD', key, 'NX', unpack(members)) end
+  for key, members in pairs(held.queues) do redis.call('ZADD', key, 'NX', unpack(members)) end
+  for second, entries in pairs(held.due) do
+    redis.call('ZADD', base .. 'due', second, second)
+    redis.call('RPUSH', base .. 'due:' .. second, unpack(entries))
   end
-  if due then redis.call('ZADD', base .. 'due', 'LT', unpack(due)) end
   for member, document in pairs(held.documents) do
     words[at + 1], words[at + 2] = base .. 'd:' .. member, document
     at = at + 2
@@ -87,14 +89,45 @@ function kit.release()
   kit.hold(held.counts)
 end
 
+-- Queues a member for a sink from `time` on.
+function kit.enqueue(key, time, member)
+  if not held then return redis.call('ZADD', key, 'NX', time, member) end
+  local list = words(held.queues, key)
+  local at = #list
+  list[at + 1], list[at + 2] = time, member
+end
+
+-- Due -------------------------------------------------------------------------------------------------------------
+
+-- What ends by itself is in a list for the second in which the sweeper looks at it, `due:<second>`; the sorted set `due` has those
+-- seconds. A list, because a place in a sorted set takes as much memory as all that is known of a problem besides.
+
+-- The second for what is due then: some seconds late when that is far away, so that few lists are long; and an hour ahead at most,
+-- so that none keeps much of what ended long before.
+function kit.second(due, now)
+  local left = math.min(due - now, 3600000)
+  local step = left >= 1024000 and 16 or left >= 256000 and 4 or 1
+  return math.ceil((now + left) / 1000 / step) * step
+end
+
+function kit.file(entry, second)
+  if held then
+    local list = words(held.due, second)
+    list[#list + 1] = entry
+  else
+    redis.call('ZADD', base .. 'due', second, second)
+    redis.call('RPUSH', base .. 'due:' .. second, entry)
+  end
+end
+
 -- Records ---------------------------------------------------------------------------------------------------------
 
 local FIRING, RESOLVED = 1, 2
 kit.FIRING, kit.RESOLVED = FIRING, RESOLVED
 -- How an episode ended by itself: 0 it did not, 1 expired, 2 forgotten.
 kit.EXPIRED, kit.FORGOTTEN = 1, 2
-local FORMAT = '<BBBBI4I6I6I6I6I6I6I6I6'
-local SIZE = 56
+local FORMAT = '<BBBBI4I6I6I6I6I6I6I6I6I4'
+local SIZE = 60
 local STORM = 22
 
 -- Into a table of before when there is one: to make one costs as much as all the rest.
@@ -102,8 +135,8 @@ function kit.unpack(packed, into)
   if #packed ~= SIZE and #packed ~= SIZE + STORM then kit.fault('a record is unreadable') end
   local r, format = into or {}
   format, r.state, r.reason, r.bounded, r.count, r.episode, r.version, r.last, r.start, r.resolve, r.due, r.announced,
-    r.follows = struct.unpack(FORMAT, packed)
-  if format ~= 1 or (r.state ~= FIRING and r.state ~= RESOLVED) then kit.fault('a record is unreadable') end
+    r.follows, r.filed = struct.unpack(FORMAT, packed)
+  if format ~= 2 or (r.state ~= FIRING and r.state ~= RESOLVED) then kit.fault('a record is unreadable') end
   r.storm = #packed > SIZE and string.sub(packed, SIZE + 1) or nil
   r.packed = packed
   return r
@@ -113,8 +146,8 @@ end
 function kit.moment(r) return math.max(r.version, r.last) end
 
 function kit.pack(r)
-  return struct.pack(FORMAT, 1, r.state, r.reason, r.bounded, math.min(r.count, 4294967295), r.episode, r.version,
-    r.last, r.start, r.resolve, r.due, r.announced, r.follows) .. (r.storm or '')
+  return struct.pack(FORMAT, 2, r.state, r.reason, r.bounded, math.min(r.count, 4294967295), r.episode, r.version,
+    r.last, r.start, r.resolve, r.due, r.announced, r.follows, r.filed) .. (r.storm or '')
 end
 
 function kit.read(fingerprint, into)
@@ -123,17 +156,21 @@ function kit.read(fingerprint, into)
   return packed and kit.unpack(packed, into)
 end
 
--- The index of the sweeper is scored lazily: it is only ever too early.
-function kit.write(fingerprint, r, earlier)
-  r.packed = kit.pack(r)
-  if held then
-    if earlier then add('due', r.due, fingerprint) end
-    if not held.records[fingerprint] then held.order[#held.order + 1] = fingerprint end
-    held.records[fingerprint], known[fingerprint] = true, r.packed
-    return
+-- `filed` is the second of the list that the sweeper finds it in, 0 when in none. It is only ever too early: what ends later than
+-- it did is filed anew when its list is looked at. What another list has of it counts for nothing.
+function kit.write(fingerprint, r)
+  local filed = r.filed
+  if filed == 0 or r.due < filed * 1000 then
+    local second = kit.second(r.due, kit.moment(r))
+    if filed == 0 or second < filed then
+      kit.file(fingerprint, second)
+      r.filed = second
+    end
   end
-  if earlier then redis.call('ZADD', base .. 'due', 'LT', r.due, fingerprint) end
-  redis.call('SET', base .. 'r:' .. fingerprint, r.packed)
+  r.packed = kit.pack(r)
+  if not held then return redis.call('SET', base .. 'r:' .. fingerprint, r.packed) end
+  if not held.records[fingerprint] then held.order[#held.order + 1] = fingerprint end
+  held.records[fingerprint], known[fingerprint] = true, r.packed
 end
 
 -- Reads the records of a call, and the clock and since when the store knows what it knows. Answers those two.
@@ -157,6 +194,6 @@ end
 function kit.view(r)
   if not r.storm then return r end
   if r.follows == 0 then return nil end
-  return {state = RESOLVED, reason = 0, count = 0, episode = r.follows, version = r.episode, last = r.episode, start = 0,
-    resolve = r.resolve, follows = 0}
+  return {state = RESOLVED, reason = 0, bounded = 0, count = 0, episode = r.follows, version = r.episode, last = r.episode,
+    start = 0, resolve = r.resolve, due = 0, announced = 0, follows = 0, filed = 0}
 end

@@ -44,7 +44,8 @@ local function restore(fingerprint, record, document, at, clock)
     at = at + step.arguments
   end
   for _, write in ipairs(writes) do write() end
-  kit.write(fingerprint, record, true)
+  record.filed = 0
+  kit.write(fingerprint, record)
   return 1
 end
 

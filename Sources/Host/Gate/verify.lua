@@ -11,10 +11,11 @@ local calls = {
   {'HGETALL', at('hash')}, {'HINCRBY', at('hash'), 'field', 1}, {'PEXPIRE', at('hash'), 60000},
   {'HDEL', at('hash'), 'field'},
   {'SADD', at('set'), 'member'}, {'SMEMBERS', at('set')}, {'SREM', at('set'), 'member'},
-  {'ZADD', at('sorted'), 'LT', 1, 'member'}, {'ZCARD', at('sorted')}, {'ZSCORE', at('sorted'), 'member'},
+  {'ZADD', at('sorted'), 'LT', 1, 'member'}, {'ZCARD', at('sorted')}, {'ZSCORE', at('sorted'), 'member'}, {'ZMSCORE', at('sorted'), 'member'},
   {'ZCOUNT', at('sorted'), '-inf', '+inf'}, {'ZRANGE', at('sorted'), 0, 0}, {'ZREVRANGE', at('sorted'), 0, 0},
   {'ZRANGEBYSCORE', at('sorted'), '-inf', '+inf', 'LIMIT', 0, 1}, {'ZREM', at('sorted'), 'member'},
   {'ZUNIONSTORE', at('sorted'), 1, at('sorted'), 'AGGREGATE', 'MIN'},
+  {'RPUSH', at('list'), 'entry'}, {'LRANGE', at('list'), 0, 0}, {'LTRIM', at('list'), 1, -1},
   {'DEL', at('string'), at('hash')}, {'UNLINK', at('set'), at('sorted')},
 }
 for _, call in ipairs(calls) do
