@@ -144,7 +144,7 @@ class Redis(Process):
         self.child = bench.start("redis", [
             "redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(directory), "--save", "",
             "--appendonly", "yes", "--appendfsync", "always", "--no-appendfsync-on-rewrite", "no",
-            "--maxmemory-policy", "noeviction",
+            "--maxmemory-policy", "noeviction", "--auto-aof-rewrite-min-size", "256mb",
         ], REDIS_CORES)
         super().__init__(self.child.pid)
         eventually("Redis", lambda: self.client().call("PING") == b"PONG")

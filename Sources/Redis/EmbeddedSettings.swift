@@ -17,7 +17,12 @@ enum EmbeddedSettings {
     }
 
     static func arguments(_ directory: EmbeddedDirectory, server: String) -> [String] {
-        let further = [("pidfile", directory.pidFile), ("logfile", directory.log), ("always-show-logo", "no")]
+        let further = [
+            ("pidfile", directory.pidFile), ("logfile", directory.log), ("always-show-logo", "no"),
+            // A busy log grows by tens of megabytes a second, and a rewrite takes as much of a core and of the disk as the work. So
+            // much is read again in three seconds.
+            ("auto-aof-rewrite-min-size", "256mb"),
+        ]
         return [server] + (required(directory) + further).flatMap { ["--" + $0.0, $0.1] }
     }
 
