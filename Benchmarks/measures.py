@@ -73,12 +73,12 @@ def rates(bench: Bench) -> tuple[list[Row], Rates]:
                     found.runs["alertmanager", kind, alerts].append(run)
         for kind in KINDS:
             with bench.redis() as redis:
-                call = load.gate_call(bench, redis, 64)
-                tried = {count: load.benchmark(redis, call, kind, 64, count, 1)
+                calls = load.gate_calls(bench, redis, 64)
+                tried = {count: load.benchmark(redis, calls, kind, 64, count, 1)
                          for count in ((1, 2, 4, 8, 16, 32) if place == 0 else (found.best[kind],))}
                 found.best.setdefault(kind, max(tried, key=lambda count: tried[count]))
                 connections = found.best[kind]
-                rate = load.benchmark(redis, call, kind, 64, connections, bench.seconds, tried[connections])
+                rate = load.benchmark(redis, calls, kind, 64, connections, bench.seconds, tried[connections])
                 found.script[kind].append(rate)
     return list(_rate_rows(found)), found
 

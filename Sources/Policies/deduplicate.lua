@@ -36,6 +36,8 @@ return function(settings, kit)
     extend(record, signal)
     local queue
     if not record.storm and signal.clock - record.announced >= settings.update_every then
+      -- What sinks are told has a document.
+      if signal.known then return 'again' end
       -- A count is worth telling, not worth refusing for.
       local room, writes = pcall(kit.queue, signal.fingerprint, signal.clock, signal.clock)
       if room then

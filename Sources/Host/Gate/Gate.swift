@@ -18,6 +18,8 @@ final class Gate: Sendable {
     private let memory = StoreMemory()
     private let replay: ReplayMemory
     private let relieving = NIOLockedValueBox(false)
+    private let known = KnownProblems()
+    private let tellsKnown: Bool
     private let batches = GateBatches(most: Gate.signalsPerCall)
     private let witness: any GateWitness
     let verification: StoreVerification
@@ -34,6 +36,8 @@ final class Gate: Sendable {
             others: configuration.gatePolicies.contains {
                 !($0 is Deduplicate || $0 is StormPolicy || $0 is Persist)
             }, log: log)
+        // A step in front of it may want to know more.
+        tellsKnown = configuration.gatePolicies.first is Deduplicate
         verification = StoreVerification(
             configuration,
             // allow-oom: a store that is full must still be told from one that must not be used.
@@ -50,6 +54,9 @@ final class Gate: Sendable {
     var born: Int64 { memory.born }
     /// What follows a write that replicas must vouch for.
     var cover: RedisCommand? { barrier?.command }
+
+    /// Whether the store is taken to know a problem as firing, so that the gate need not be told all of it.
+    func knows(_ fingerprint: Fingerprint) -> Bool { tellsKnown && known.contains(fingerprint) }
 
     /// - Parameter deadline: what was not sent by then is unavailable.
     ///
@@ -74,6 +81,19 @@ final class Gate: Sendable {
 
     private func decide(
         alone signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
+        until deadline: ContinuousClock.Instant?
+    ) async -> GateAnswer {
+        var answer = await ask(signals, letters, in: store, on: eventLoop, until: deadline)
+        guard !answer.again.isEmpty else { return answer }
+        // Nothing was written for these. Whole ones are decided, whatever the store knows.
+        let whole = await ask(answer.again.map { signals[$0].whole }, [], in: store, on: eventLoop, until: deadline)
+        for (place, outcome) in zip(answer.again, whole.outcomes) { answer.outcomes[place] = outcome }
+        answer.again = []
+        return answer
+    }
+
+    private func ask(
+        _ signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
         until deadline: ContinuousClock.Instant?
     ) async -> GateAnswer {
         var answer = GateAnswer()
@@ -137,6 +157,8 @@ final class Gate: Sendable {
             return refuse(batch, policy: 1, "", &answer)
         }
         guard current else { return refuse(batch, policy: 1, "", &answer) }
+        known.note(batch.signals.joined(), own.outcomes)
+        answer.again += kept.again.map { answer.outcomes.count + $0 }
         answer.outcomes += own.outcomes
         if !own.deadLettersStored {
             answer.deadLettersStored = false

@@ -13,7 +13,7 @@ final class GateBatches: Sendable {
         let deadline: ContinuousClock.Instant?
         let waiter: CheckedContinuation<GateAnswer?, Never>
 
-        var bytes: Int { signals.reduce(0) { $0 + $1.document.count } }
+        var bytes: Int { signals.reduce(0) { $0 + $1.size } }
     }
     private struct Line: Sendable {
         var waiting = CircularBuffer<Item>()

@@ -4,8 +4,19 @@ import SignalKit
 struct GateSignal: Sendable {
     let fingerprint: Fingerprint
     let signal: Signal
-    /// The normalised signal as sinks get it: `SignalDocument`.
-    let document: [UInt8]
+    /// The normalised signal as sinks get it: `SignalDocument`. Nil while the store is taken to know the problem as firing.
+    private(set) var document: [UInt8]?
+
+    init(_ fingerprint: Fingerprint, _ signal: Signal, isKnown: Bool = false) {
+        (self.fingerprint, self.signal) = (fingerprint, signal)
+        document = isKnown && signal.status == .firing ? nil : SignalDocument.encode(signal)
+    }
+
+    /// With its document.
+    var whole: GateSignal { document == nil ? GateSignal(fingerprint, signal) : self }
+
+    /// Bytes of its document, or about as many.
+    var size: Int { document?.count ?? SignalDocument.size(signal) }
 }
 
 /// An item of a request that its adapter could not read.
@@ -29,6 +40,8 @@ struct GateOutcome: Sendable, Equatable {
 struct GateAnswer: Sendable {
     /// One per signal, in order.
     var outcomes: [GateOutcome] = []
+    /// Places of those that the gate must be asked again about, with their documents. Nobody vouches for them until then.
+    var again: [Int] = []
     /// True when there were none to store.
     var deadLettersStored = true
     /// For the sender, when some were not.

@@ -26,22 +26,37 @@ struct GateCommands: Sendable {
     /// - Parameter born: since when the store knows what it knows, as it was verified; the script refuses another one.
     func gate(_ signals: ArraySlice<GateSignal>, born: Int64) -> RedisCommand {
         var command = call
-        command.reserve(signals.reduce(64) { $0 + $1.document.count + 512 })
+        command.reserve(signals.reduce(64) { $0 + ($1.document.map { $0.count + 512 } ?? Self.header) })
         command.add(born)
+        // Those of which it is told no more than this, one behind the other.
+        var headers: [UInt8] = []
+        headers.reserveCapacity(signals.count * Self.header)
         for item in signals {
-            command.add(Self.header(item))
-            command.add(item.document)
+            guard let document = item.document else {
+                Self.write(item, to: &headers)
+                continue
+            }
+            if !headers.isEmpty {
+                command.add(headers)
+                headers.removeAll(keepingCapacity: true)
+            }
+            Self.write(item, to: &headers)
+            command.add(headers)
+            headers.removeAll(keepingCapacity: true)
+            command.add(document)
             for policy in policies {
                 for argument in policy.arguments(for: item.signal) { command.add(argument) }
             }
         }
+        if !headers.isEmpty { command.add(headers) }
         return command
     }
 
-    /// `<BI6I6` and the fingerprint, as the driver unpacks it: 1 firing or 0 resolved, startsAt, endsAt in ms.
-    private static func header(_ item: GateSignal) -> [UInt8] {
-        var out: [UInt8] = []
-        out.reserveCapacity(13 + 32)
+    private static let header = 13 + 32
+
+    /// `<BI6I6` and the fingerprint, as the driver unpacks it: 0 resolved, 1 firing, 2 firing and no more than this; startsAt,
+    /// endsAt in ms.
+    private static func write(_ item: GateSignal, to out: inout [UInt8]) {
         func add(_ time: Timestamp?) {
             // 0 stands for unknown, and for what six bytes don't hold.
             var left = UInt64(exactly: time?.milliseconds ?? 0) ?? 0
@@ -51,11 +66,10 @@ struct GateCommands: Sendable {
                 left >>= 8
             }
         }
-        out.append(item.signal.status == .firing ? 1 : 0)
+        out.append(item.document == nil ? 2 : item.signal.status == .firing ? 1 : 0)
         add(item.signal.startsAt)
         add(item.signal.endsAt)
         item.fingerprint.append(to: &out)
-        return out
     }
 
     /// - Parameter answered: the letters were answered for already, and are written again if they are missing.

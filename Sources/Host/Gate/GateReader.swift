@@ -36,6 +36,9 @@ struct GateReader: Sendable {
         var signals: [ReplayMemory.Signal] = []
         /// The highest reading of the clock.
         var reading: Int64 = 0
+        /// Places, among all outcomes, of those to be asked again.
+        var again: [Int] = []
+        fileprivate var count = 0
     }
 
     /// What the driver says of a signal, by its code there: a verdict, or whose fault it is.
@@ -44,6 +47,7 @@ struct GateReader: Sendable {
         /// For the sender to read.
         case full
         case fault
+        case again
 
         init?(_ code: UInt8) {
             switch code {
@@ -56,6 +60,7 @@ struct GateReader: Sendable {
             case 7: self = .verdict(.deadLettered)
             case 8: self = .full
             case 9: self = .fault
+            case 10: self = .again
             default: return nil
             }
         }
@@ -66,6 +71,7 @@ struct GateReader: Sendable {
         _ reply: RedisValue, _ chunk: ArraySlice<GateSignal>, _ store: RedisStore, since opening: Int,
         _ kept: inout Kept
     ) -> [GateOutcome] {
+        defer { kept.count += chunk.count }
         func nobody() -> [GateOutcome] { [GateOutcome](repeating: unreachable, count: chunk.count) }
         func garbage(_ what: String) -> [GateOutcome] {
             store.shut(because: RedisError(.garbage, "the gate's reply \(what)"), since: opening)
@@ -92,6 +98,9 @@ struct GateReader: Sendable {
             let rest = answers[(at + 4)..<end]
             at = end
             switch word {
+            case .again:
+                kept.again.append(kept.count + outcomes.count)
+                outcomes.append(unreachable)
             case .full: outcomes.append(unavailable(step, String(decoding: rest, as: UTF8.self)))
             case .fault:
                 outcomes.append(unavailable(step))
@@ -124,7 +133,8 @@ struct GateReader: Sendable {
     private func item(_ signal: GateSignal, _ record: PackedRecord, _ verdict: Verdict) -> ReplayMemory.Signal {
         let needed = others || record.isMember
         return ReplayMemory.Signal(
-            fingerprint: signal.fingerprint, record: record, document: signal.document,
+            fingerprint: signal.fingerprint, record: record, document: signal.document ?? [],
+            source: signal.document == nil ? signal.signal : nil,
             arguments: needed ? policies.flatMap { $0.arguments(for: signal.signal) } : [],
             isRepeat: verdict == .duplicate)
     }

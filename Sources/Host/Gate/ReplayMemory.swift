@@ -18,6 +18,8 @@ final class ReplayMemory: Sendable {
         let fingerprint: Fingerprint
         var record: PackedRecord
         var document: [UInt8]
+        /// What its document has to be made of, when it was not needed before.
+        var source: SignalKit.Signal?
         /// Of every step, when one of them may need them; else empty.
         var arguments: [GateArgument]
         /// It changed nothing that sinks are told: what they were told of this version is in the entry that is there, if it is
@@ -30,6 +32,12 @@ final class ReplayMemory: Sendable {
                 return
             }
             (document, arguments) = (known.document, known.arguments.isEmpty ? arguments : known.arguments)
+            source = nil
+        }
+
+        fileprivate mutating func complete() {
+            if let source { document = SignalDocument.encode(source) }
+            source = nil
         }
 
         fileprivate var bytes: Int {
@@ -81,7 +89,7 @@ final class ReplayMemory: Sendable {
     var isPressed: Bool { replicated && state.withLockedValue { ($0.bytes + $0.reserved) * 2 > capacity } }
 
     /// The most that a signal may have to leave here: what the steps are told of it is in its document.
-    static func room(_ signal: GateSignal) -> Int { 2 * signal.document.count + 78 + 16 * 64 + overhead }
+    static func room(_ signal: GateSignal) -> Int { 2 * signal.size + 82 + 16 * 64 + overhead }
     static func room(_ letter: GateDeadLetter) -> Int { letter.item.count + letter.reason.utf8.count + overhead }
 
     /// Before a call is sent to a store that is open. To be followed by `keep` or `release`.
@@ -125,6 +133,7 @@ final class ReplayMemory: Sendable {
                     if known.record.moment >= signal.record.moment { continue }
                     signal.inherit(from: known)
                 }
+                signal.complete()
                 put(key, .signal(signal), signal.bytes, &state, now)
             }
             for letter in letters {

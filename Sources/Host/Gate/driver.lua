@@ -1,17 +1,27 @@
--- The gate. ARGV: since when the store knows what it knows; then for each signal `stride` words: a header (0 resolved or 1
--- firing, startsAt, endsAt in ms, 0 unknown, and the fingerprint: `<BI6I6` and 32 bytes), the document, and the arguments of every
--- step in order. Answers the first reading that it took, and for each signal verdict, step, and how many bytes follow (`<BBI2`):
+-- The gate. ARGV: since when the store knows what it knows; then words of headers: 0 resolved, 1 firing or 2 firing and no more
+-- than this, startsAt, endsAt in ms, 0 unknown, and the fingerprint: `<BI6I6` and 32 bytes. A 2 stands for a problem that the host
+-- takes for known, and any number of these share a word. After one that starts with 0 or 1 come the document and the arguments of
+-- every step in order. Answers the first reading that it took, and for each signal verdict, step, and how many bytes follow (`<BBI2`):
 -- the record as it is by now, which has the episode and its count, and is what has to be written again if this store should
--- lose it; for `full` and `unavailable`, why. Without ARGV it takes a reading and answers that. Each signal is decided
--- before the next is looked at, and the fault of one is its own.
-local stride = outbox.stride
+-- lose it; for `full` and `unavailable`, why; nothing for `again`: it has to be asked again, with all that there is.
+-- Without ARGV it takes a reading and answers that. Each signal is decided before the next is looked at, and the fault of one
+-- is its own.
 if #ARGV == 0 then return {kit.take(1)} end
-local count = (#ARGV - 1) / stride
-if count ~= math.floor(count) or count < 1 then
+local HEADER, KNOWN = 45, 2
+local fingerprints, count, unread = {}, 0, 2
+-- Of each signal: which word has its header, and where in it.
+local words, starts = {}, {}
+while unread <= #ARGV do
+  local word = ARGV[unread]
+  for at = 1, #word, HEADER do
+    count = count + 1
+    fingerprints[count], words[count], starts[count] = string.sub(word, at + 13, at + 44), unread, at
+  end
+  unread = unread + (string.byte(word) == KNOWN and 1 or outbox.stride)
+end
+if count == 0 or unread ~= #ARGV + 1 or #fingerprints[count] ~= 32 then
   return redis.error_reply('ERR portcullis: arguments do not fit the script')
 end
-local fingerprints = {}
-for place = 1, count do fingerprints[place] = string.sub(ARGV[2 + (place - 1) * stride], 14) end
 local clock, born = kit.read_ahead(fingerprints)
 if not clock or born ~= ARGV[1] then return redis.error_reply('EMPTIED this is not the store that was verified') end
 local first = kit.take_after(clock, count)
@@ -19,15 +29,15 @@ kit.hold()
 
 -- As the host reads them.
 local CODES = {accepted = 1, aggregated = 2, duplicate = 3, resolved = 4, filtered = 5, ignored = 6, ['dead-lettered'] = 7}
-local FULL, UNAVAILABLE = 8, 9
+local FULL, UNAVAILABLE, AGAIN = 8, 9, 10
 -- The verdicts that end a signal's way. True where the writes of the steps before belong to it, false where it is turned away.
 local ENDS = {accepted = true, aggregated = true, duplicate = true, resolved = true, filtered = false, ignored = false,
   ['dead-lettered'] = false}
 local NONE = {}
 
 -- One table for all: to make one costs as much as to decide a repeat.
-local signal = {clock = 0, fingerprint = '', firing = false, starts = 0, ends = 0, document = '', step = 0, verdict = '',
-  arguments = NONE, record = nil, opening = nil}
+local signal = {clock = 0, fingerprint = '', firing = false, starts = 0, ends = 0, known = false, document = '', step = 0,
+  verdict = '', arguments = NONE, record = nil, opening = nil}
 local reply, out, place, heads = {}, 0, 0, {}
 
 local function answer(code, step, rest)
@@ -42,7 +52,8 @@ local function answer(code, step, rest)
   out = out + 2
 end
 
--- Runs the steps until one gives a verdict, then the writes it left, the last step's first.
+-- Runs the steps until one gives a verdict, then the writes it left, the last step's first. Answers whether it is decided: not
+-- when it takes more than is there of a problem that was taken for known.
 local function decide(at)
   local writes
   for index, step in ipairs(steps) do
@@ -54,6 +65,7 @@ local function decide(at)
       signal.arguments = NONE
     end
     local verdict, write, detail = step.run(signal)
+    if signal.known and verdict ~= 'duplicate' then return false end
     if verdict ~= 'pass' then
       if verdict == 'unavailable' then kit.fault(detail or '') end
       local whole = ENDS[verdict]
@@ -69,7 +81,7 @@ local function decide(at)
       if writes then
         for index = #writes, 1, -1 do writes[index]() end
       end
-      return
+      return true
     end
     if write then
       writes = writes or {}
@@ -79,19 +91,27 @@ local function decide(at)
   if writes then
     for index = #writes, 1, -1 do writes[index]() end
   end
+  return true
 end
+
+-- Fingerprints to be asked again: what comes later of one of these waits for its turn.
+local again = {}
 
 local function run()
   while place < count do
-    local at = 2 + place * stride
     place = place + 1
-    local firing, starts, ends = struct.unpack('<BI6I6', ARGV[at])
-    signal.clock, signal.fingerprint, signal.document = first + place - 1, fingerprints[place], ARGV[at + 1]
-    signal.firing, signal.starts, signal.ends = firing == 1, starts, ends
+    local at, fingerprint = words[place], fingerprints[place]
+    local kind, from, to = struct.unpack('<BI6I6', ARGV[at], starts[place])
+    signal.clock, signal.fingerprint, signal.document = first + place - 1, fingerprint, kind ~= KNOWN and ARGV[at + 1] or nil
+    signal.firing, signal.known, signal.starts, signal.ends = kind ~= 0, kind == KNOWN, from, to
     signal.step, signal.verdict, signal.record, signal.opening = 0, 'accepted', nil, nil
-    decide(at + 2)
-    local record = signal.record
-    answer(CODES[signal.verdict], signal.step, record and record.packed or '')
+    if again[fingerprint] or not decide(at + 2) then
+      again[fingerprint] = true
+      answer(AGAIN, signal.step, '')
+    else
+      local record = signal.record
+      answer(CODES[signal.verdict], signal.step, record and record.packed or '')
+    end
   end
 end
 

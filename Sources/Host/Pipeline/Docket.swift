@@ -46,7 +46,8 @@ struct Docket: Sendable {
         places.reserveCapacity(count)
     }
 
-    mutating func add(_ signal: Signal, _ result: PolicyChain.Result) {
+    /// - Parameter isKnown: whether the store is taken to know it as firing.
+    mutating func add(_ signal: Signal, _ result: PolicyChain.Result, isKnown: (Fingerprint) -> Bool = { _ in false }) {
         let fingerprint = Fingerprint(signal.identity)
         func ruling(_ verdict: Verdict, _ policy: PluginID?, _ detail: String = "") -> Ruling {
             Ruling(fingerprint: fingerprint, name: signal.name, verdict: verdict, policy: policy, detail: detail)
@@ -54,8 +55,7 @@ struct Docket: Sendable {
         switch result {
         case .pass(let passed):
             places.append(rulings.count)
-            forGate.append(
-                GateSignal(fingerprint: fingerprint, signal: passed, document: SignalDocument.encode(passed)))
+            forGate.append(GateSignal(fingerprint, passed, isKnown: isKnown(fingerprint)))
             // Until the gate has spoken, nobody vouches for it.
             rulings.append(ruling(.unavailable, nil))
         case .filtered(let policy, _):

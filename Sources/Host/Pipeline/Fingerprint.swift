@@ -34,6 +34,12 @@ struct Fingerprint: Hashable, Sendable, CustomStringConvertible {
     /// It is a hash already; any of its words is as good as all.
     func hash(into hasher: inout Hasher) { hasher.combine(words.0) }
 
+    /// A part of it: what tells most of them apart.
+    var mark: UInt64 { words.1 }
+
+    /// Of `count` places, a power of two, the one that is its own.
+    func place(of count: Int) -> Int { Int(truncatingIfNeeded: words.2) & (count - 1) }
+
     var bytes: [UInt8] {
         // SAFETY: the pointer does not leave the closure.
         withUnsafeBytes(of: words) { Array($0) }

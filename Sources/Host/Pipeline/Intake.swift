@@ -39,7 +39,8 @@ struct Intake: Taking {
         let context = PolicyContext(adapter: adapter, receivedAt: receivedAt)
         for signal in decoded.signals {
             // Most chains have nothing to decide here.
-            docket.add(signal, policies.policies.isEmpty ? .pass(signal) : await policies.decide(signal, context))
+            let result = policies.policies.isEmpty ? .pass(signal) : await policies.decide(signal, context)
+            docket.add(signal, result, isKnown: gate.knows)
         }
         let letters = decoded.rejected.map {
             GateDeadLetter(origin: adapter, index: $0.index, reason: $0.reason, item: $0.replay)

@@ -31,6 +31,15 @@ enum SignalDocument {
         return out.bytes
     }
 
+    /// Bytes that it takes, about: no escapes are counted.
+    static func size(_ signal: Signal) -> Int {
+        func size(_ labels: Labels) -> Int {
+            labels.entries.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 6 }
+        }
+        return 256 + 3 * signal.name.utf8.count + size(signal.labels) + size(signal.annotations)
+            + (signal.link?.utf8.count ?? 0)
+    }
+
     private static func write(_ time: Timestamp?, as name: String, to out: inout JSONWriter) {
         guard let time else { return }
         out.key(name)

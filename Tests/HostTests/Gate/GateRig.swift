@@ -123,7 +123,7 @@ final class GateRig: Sendable {
 
     static func signal(
         _ name: String = "A", _ status: Signal.Status = .firing, starts: Duration? = nil, ends: Duration? = nil,
-        target: String? = nil, namespace: String? = nil, note: String? = nil
+        target: String? = nil, namespace: String? = nil, note: String? = nil, isKnown: Bool = false
     ) throws -> GateSignal {
         let entries = [("alertname", name), ("pod", target ?? ""), ("namespace", namespace ?? "")].filter {
             !$0.1.isEmpty
@@ -134,8 +134,7 @@ final class GateRig: Sendable {
             annotations: Labels(note.map { [.init("note", $0)] } ?? []),
             target: target.map { Target(kind: "pod", namespace: namespace, name: $0) },
             startsAt: starts.map(time), endsAt: ends.map(time))
-        return GateSignal(
-            fingerprint: Fingerprint(signal.identity), signal: signal, document: SignalDocument.encode(signal))
+        return GateSignal(Fingerprint(signal.identity), signal, isKnown: isKnown)
     }
 
     func decide(_ signals: GateSignal...) async -> [GateOutcome] {

@@ -68,8 +68,7 @@ import Testing
                 identity: Identity(family: "alert", fields: [.init("x", target + note)]), name: "NodeDown",
                 status: .firing,
                 labels: base.labels, target: base.target)
-            return GateSignal(
-                fingerprint: Fingerprint(signal.identity), signal: signal, document: SignalDocument.encode(signal))
+            return GateSignal(Fingerprint(signal.identity), signal)
         }
         try await rig.at(.zero)
         #expect(await rig.verdict(try on("a", "1")) == .accepted)
