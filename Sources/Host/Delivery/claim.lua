@@ -12,10 +12,11 @@ local fingerprints = {}
 for _, member in ipairs(due) do
   if #member == 32 then fingerprints[#fingerprints + 1] = member end
 end
-local first = kit.take_after(kit.read_ahead(fingerprints), #due)
+local clock = kit.read_ahead(fingerprints)
+local now = kit.take_after(clock)
 
 -- Not written yet: emptied a moment ago.
-local born = tonumber(since or '') or first
+local born = tonumber(since or '') or now
 local history = kit.history(sink)
 local last = history and redis.call('HMGET', history, unpack(due))
 local function told(place, episode) return last and last[place] == string.format('%.0f', episode) and 1 or 0 end
@@ -35,7 +36,7 @@ local function storm(member, place)
   local names = {}
   for at = 1, #listed, 2 do names[#names + 1] = listed[at] end
   local summaries = #names > 0 and redis.call('HMGET', kit.key('n:', member), unpack(names)) or {}
-  redis.call('HSET', kit.key('s:', member), 'announced', first + place - 1)
+  redis.call('HSET', kit.key('s:', member), 'announced', now)
   return {'storm', found.state, found.total, found.firing, found.opened, found.version, found.last, more[1], listed,
     summaries, told(place, found.opened), born}
 end
@@ -79,7 +80,7 @@ for from = 1, #due, STEP do
   end
   documents(due, found)
   for place = from, to do
-    local member, view, now = due[place], found[place], first + place - 1
+    local member, view = due[place], found[place]
     if view and view[1] == 'fault' then
       -- What can't be read is not dropped: a person may still mend it.
       scores[#scores + 1], scores[#scores + 2] = now + 60000, member

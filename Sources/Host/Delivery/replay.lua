@@ -9,7 +9,7 @@ local sink, member, packed, document = string.sub(h[1], 6), h[4], h[5], h[6]
 local owned = false
 for _, known in ipairs(outbox.sinks) do owned = owned or known.name == sink end
 if not owned then return {'unowned', sink} end
-local now = kit.take(1)
+local now = kit.take()
 
 -- A record goes only after its episode has ended: whatever it said when it was set aside, it is over. Told as it was, it
 -- would revive the problem at its sink, and make a duplicate of every new firing.

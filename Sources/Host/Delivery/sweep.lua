@@ -23,7 +23,7 @@ for _, second in ipairs(seconds) do
   end
 end
 if #seconds + #closing + #over == 0 then return {0, 0, ''} end
-local clock = kit.take(#records + #closing) - 1
+local clock = kit.take()
 local queued, fault = 0, ''
 
 local function finish(fingerprint, record, at)
@@ -98,7 +98,6 @@ end
 -- A full queue has room later; what can't be read may have been mended.
 local function each(members, again, step)
   for place, member in ipairs(members) do
-    clock = clock + 1
     local ok, why = pcall(step, member, clock, place)
     if not ok then
       again(member)

@@ -81,9 +81,9 @@ struct GateReader: Sendable {
             log.warning("the gate failed", metadata: ["code": "\(error.code.rawValue)", "reason": "\(error.message)"])
             return nobody()
         }
-        guard let words = reply.list, words.count == 2, let first = words[0].int, case .bytes(let answers) = words[1]
+        guard let words = reply.list, words.count == 2, let last = words[0].int, case .bytes(let answers) = words[1]
         else { return garbage("is not a reading and its answers") }
-        kept.reading = max(kept.reading, first + Int64(chunk.count) - 1)
+        kept.reading = max(kept.reading, last)
         var outcomes: [GateOutcome] = []
         outcomes.reserveCapacity(chunk.count)
         var logged = false

@@ -130,7 +130,8 @@ final class ReplayMemory: Sendable {
                 var signal = given
                 let key = Key.signal(signal.fingerprint)
                 if case .signal(let known)? = state.entries[key]?.content {
-                    if known.record.moment >= signal.record.moment { continue }
+                    // Of two that came in one call the later is the newer.
+                    if known.record.moment > signal.record.moment { continue }
                     signal.inherit(from: known)
                 }
                 signal.complete()

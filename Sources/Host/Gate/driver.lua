@@ -1,12 +1,12 @@
 -- The gate. ARGV: since when the store knows what it knows; then words of headers: 0 resolved, 1 firing or 2 firing and no more
 -- than this, startsAt, endsAt in ms, 0 unknown, and the fingerprint: `<BI6I6` and 32 bytes. A 2 stands for a problem that the host
 -- takes for known, and any number of these share a word. After one that starts with 0 or 1 come the document and the arguments of
--- every step in order. Answers the first reading that it took, and for each signal verdict, step, and how many bytes follow (`<BBI2`):
+-- every step in order. Answers the last reading that it took, and for each signal verdict, step, and how many bytes follow (`<BBI2`):
 -- the record as it is by now, which has the episode and its count, and is what has to be written again if this store should
 -- lose it; for `full` and `unavailable`, why; nothing for `again`: it has to be asked again, with all that there is.
 -- Without ARGV it takes a reading and answers that. Each signal is decided before the next is looked at, and the fault of one
 -- is its own.
-if #ARGV == 0 then return {kit.take(1)} end
+if #ARGV == 0 then return {kit.take()} end
 local HEADER, KNOWN = 45, 2
 local fingerprints, count, unread = {}, 0, 2
 -- Of each signal: which word has its header, and where in it.
@@ -24,7 +24,10 @@ if count == 0 or unread ~= #ARGV + 1 or #fingerprints[count] ~= 32 then
 end
 local clock, born = kit.read_ahead(fingerprints)
 if not clock or born ~= ARGV[1] then return redis.error_reply('EMPTIED this is not the store that was verified') end
-local first = kit.take_after(clock, count)
+-- One reading for all, or a busy store's clock would run ahead of time: nothing is compared but states of one problem. What comes
+-- behind a change of its own in the same call has the next reading.
+local first = kit.take_after(clock)
+local last, changes = first, {}
 kit.hold()
 
 -- As the host reads them.
@@ -102,14 +105,17 @@ local function run()
     place = place + 1
     local at, fingerprint = words[place], fingerprints[place]
     local kind, from, to = struct.unpack('<BI6I6', ARGV[at], starts[place])
-    signal.clock, signal.fingerprint, signal.document = first + place - 1, fingerprint, kind ~= KNOWN and ARGV[at + 1] or nil
+    signal.clock, signal.fingerprint = first + (changes[fingerprint] or 0), fingerprint
+    signal.document = kind ~= KNOWN and ARGV[at + 1] or nil
     signal.firing, signal.known, signal.starts, signal.ends = kind ~= 0, kind == KNOWN, from, to
     signal.step, signal.verdict, signal.record, signal.opening = 0, 'accepted', nil, nil
     if again[fingerprint] or not decide(at + 2) then
       again[fingerprint] = true
       answer(AGAIN, signal.step, '')
     else
+      last = math.max(last, signal.clock)
       local record = signal.record
+      if not record or record.version == signal.clock then changes[fingerprint] = (changes[fingerprint] or 0) + 1 end
       answer(CODES[signal.verdict], signal.step, record and record.packed or '')
     end
   end
@@ -127,5 +133,6 @@ while place < count do
     answer(step and FULL or UNAVAILABLE, number, string.sub(detail, 1, 60000))
   end
 end
+if last > first then kit.advance(last) end
 kit.release()
-return {first, table.concat(reply)}
+return {last, table.concat(reply)}

@@ -33,19 +33,20 @@ local function after(last)
   return math.max(time[1] * 1000 + math.floor(time[2] / 1000), value + 1)
 end
 
-local function taken(first, count)
-  redis.call('SET', KEYS[1], string.format('%.0f', first + count - 1))
-  return first
+-- Nobody reads this, or anything before it, again.
+function kit.advance(reading)
+  redis.call('SET', KEYS[1], string.format('%.0f', reading))
+  return reading
 end
 
 -- The next reading, without taking it.
 function kit.now() return after(redis.call('GET', KEYS[1])) end
 
--- Takes `count` readings in one write and returns the first: no other call will ever see any of them. All are above `floor`.
-function kit.take(count, floor) return taken(math.max(kit.now(), (floor or 0) + 1), count) end
+-- Takes a reading: no other call will ever see it. It is above `floor`.
+function kit.take(floor) return kit.advance(math.max(kit.now(), (floor or 0) + 1)) end
 
 -- As `take`, after the reading that was `read` from the clock.
-function kit.take_after(read, count) return taken(after(read), count) end
+function kit.take_after(read) return kit.advance(after(read)) end
 
 -- Writes ----------------------------------------------------------------------------------------------------------
 

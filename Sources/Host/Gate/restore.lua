@@ -13,7 +13,7 @@ for at = 1, #ARGV, stride do
   local ok, record = pcall(kit.unpack, ARGV[at + 1])
   if ok then highest = math.max(highest, kit.moment(record)) end
 end
-local first = kit.take(count, highest)
+local clock = kit.take(highest)
 
 local function restore(fingerprint, record, document, at, clock)
   local known = kit.read(fingerprint)
@@ -53,7 +53,7 @@ local reply = {}
 for place = 1, count do
   local at = (place - 1) * stride
   local ok, result = pcall(function()
-    return restore(ARGV[at + 1], kit.unpack(ARGV[at + 2]), ARGV[at + 3], at + 4, first + place - 1)
+    return restore(ARGV[at + 1], kit.unpack(ARGV[at + 2]), ARGV[at + 3], at + 4, clock)
   end)
   reply[place] = ok and result or (kit.caught(result))
 end

@@ -136,7 +136,9 @@ import Testing
         }
         let (one, many) = (try await run(false), try await run(true))
         #expect(one.0 == expected && many.0 == expected)
-        #expect(one.1 == many.1)
+        // A call has one reading for all but those that follow a change of the same problem.
+        #expect(one.1.map { one.1.firstIndex(of: $0) } == [0, 0, 0, 0, 4, 0])
+        #expect(many.1.map { many.1.firstIndex(of: $0) } == [0, 0, 0, 0, 4, 5])
         #expect(one.2 == many.2)
         #expect(one.3.count == 2)
     }

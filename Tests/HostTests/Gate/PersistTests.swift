@@ -118,15 +118,35 @@ import Testing
 
     // MARK: The clock
 
+    /// However many signals a call has: a busy store's clock that ran ahead of time would end everything too early.
+    @Test func aCallMovesTheClockByOne() async throws {
+        let rig = try await Rig()
+        let signals = try (0..<64).map { try Rig.signal("A\($0)") }
+        for round in 0..<3 {
+            let before = try await rig.number("GET", "{test}:clock") ?? 0
+            let outcomes = await rig.gate.decide(signals, [], in: rig.store, on: nil).outcomes
+            #expect(outcomes.allSatisfy { $0.verdict == (round == 0 ? .accepted : .duplicate) })
+            #expect(try await rig.number("GET", "{test}:clock") == before + 1)
+        }
+        let before = try await rig.number("GET", "{test}:clock") ?? 0
+        #expect(try await rig.claims().count == 64)
+        #expect(try await rig.number("GET", "{test}:clock") == before + 1)
+    }
+
     @Test func theClockNeverRepeatsOrGoesBackWhenTimeDoes() async throws {
         let rig = try await Rig()
         // A clock far ahead of TIME is what a host sees after TIME has gone back.
         var last: Int64 = 0
         for round in 0..<20 {
-            for outcome in await rig.decide(try Rig.signal("A\(round)"), try Rig.signal("B\(round)")) {
-                #expect(outcome.episode ?? 0 > last)
-                last = outcome.episode ?? 0
-            }
+            // One problem three times, and another: no two states of a problem, and no two calls, have the same reading.
+            let outcomes = await rig.decide(
+                try Rig.signal("A\(round)"), try Rig.signal("A\(round)", .resolved), try Rig.signal("A\(round)"),
+                try Rig.signal("B\(round)"))
+            let episodes = outcomes.map { $0.episode ?? 0 }
+            #expect(episodes[0] > last && episodes[3] > last)
+            #expect(episodes[2] >= episodes[0] + 2)
+            last = try #require(episodes.max())
+            #expect(try await rig.number("GET", "{test}:clock") == last)
         }
         #expect(last >= Rig.epoch)
         #expect(try await rig.number("GET", "{test}:clock") ?? 0 >= last)
