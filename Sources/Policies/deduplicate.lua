@@ -57,7 +57,7 @@ return function(settings, kit)
     local at = signal.ends > 0 and signal.ends or signal.clock
     if signal.ends > 0 and (signal.ends < record.start or signal.ends <= record.resolve) then return 'duplicate' end
     record.state, record.version, record.last = kit.RESOLVED, signal.clock, signal.clock
-    record.resolve, record.due = math.max(record.resolve, at), signal.clock + settings.cooldown
+    record.resolve, record.due = max(record.resolve, at), signal.clock + settings.cooldown
     local leave, queue
     if record.storm then
       leave = kit.leave(record.storm, signal.fingerprint, record.episode, signal.clock)

@@ -5,31 +5,33 @@
 -- time of each recent target. While a storm is open, the key holds `S` and the storm. A storm's id is the group and the
 -- reading at its opening, six bytes, the highest first.
 return function(settings, kit)
-  local function span(time) return struct.pack('<I6', time) end
+  local spanned, bytes
+  local function span(time)
+    if time ~= spanned then spanned, bytes = time, to_bytes('<I6', time) end
+    return bytes
+  end
 
   -- The window with one more episode in it; and whether that crosses a line.
   local function count(window, now, target)
-    local times, targets = '', ''
-    if window then
-      if string.sub(window, 1, 1) ~= 'W' or #window < 3 then kit.fault('a storm window is unreadable') end
-      local length = struct.unpack('<I2', window, 2) * 6
-      times, targets = string.sub(window, 4, 3 + length), string.sub(window, 4 + length)
-      if #times ~= length or #targets % 14 ~= 0 then kit.fault('a storm window is unreadable') end
-    end
+    if not window then return 'W\1\0' .. span(now) .. (target == '' and '' or span(now) .. target), false end
+    if sub(window, 1, 1) ~= 'W' or #window < 3 then kit.fault('a storm window is unreadable') end
+    local length = from_bytes('<I2', window, 2) * 6
+    local times, targets = sub(window, 4, 3 + length), sub(window, 4 + length)
+    if #times ~= length or #targets % 14 ~= 0 then kit.fault('a storm window is unreadable') end
     local crossed = false
     local most = settings.rate_count * 6
-    if #times > most then times = string.sub(times, -most) end
+    if #times > most then times = sub(times, -most) end
     if #times == most then
-      crossed = struct.unpack('<I6', times) > now - settings.rate_per
-      times = string.sub(times, 7)
+      crossed = from_bytes('<I6', times) > now - settings.rate_per
+      times = sub(times, 7)
     end
     times = times .. span(now)
     if target ~= '' then
       local kept, others = {}, 0
       for at = 1, #targets, 14 do
-        if string.sub(targets, at + 6, at + 13) ~= target
-          and struct.unpack('<I6', targets, at) > now - settings.spread_per then
-          kept[#kept + 1] = string.sub(targets, at, at + 13)
+        if sub(targets, at + 6, at + 13) ~= target
+          and from_bytes('<I6', targets, at) > now - settings.spread_per then
+          kept[#kept + 1] = sub(targets, at, at + 13)
           others = others + 1
         end
       end
@@ -40,7 +42,7 @@ return function(settings, kit)
       kept[#kept + 1] = span(now) .. target
       targets = table.concat(kept)
     end
-    return 'W' .. struct.pack('<I2', #times / 6) .. times .. targets, crossed
+    return 'W' .. to_bytes('<I2', #times / 6) .. times .. targets, crossed
   end
 
   -- Ids of one group are as long as each other, so the later opened is the greater.
@@ -48,7 +50,7 @@ return function(settings, kit)
     redis.call('HSET', kit.key('s:', id), 'opened', now, 'group', group, 'window', key, 'flush', settings.flush, 'quiet',
       settings.quiet, 'longest', settings.longest, 'listed', settings.list_members)
     local window = redis.call('GET', key)
-    if window and string.sub(window, 1, 1) == 'S' and string.sub(window, 2) > id then return end
+    if window and sub(window, 1, 1) == 'S' and sub(window, 2) > id then return end
     redis.call('SET', key, 'S' .. id, 'PX', settings.longest + 3600000)
   end
 
@@ -60,11 +62,11 @@ return function(settings, kit)
   local function join(signal, storm, opening, key)
     local now, fingerprint = signal.clock, signal.fingerprint
     local member = redis.call('HGET', kit.key('n:', storm.id), fingerprint)
-    local queue = kit.queue(storm.id, now, math.max(now, storm.announced + storm.flush))
+    local queue = kit.queue(storm.id, now, max(now, storm.announced + storm.flush))
     storm.last, storm.version, storm.firing = now, now, storm.firing + 1
     if not member then
       storm.total = storm.total + 1
-    elseif string.sub(member, 1, 1) == 'f' then
+    elseif sub(member, 1, 1) == 'f' then
       storm.firing = storm.firing - 1
     end
     signal.record.storm = storm.id
@@ -92,14 +94,14 @@ return function(settings, kit)
       if (arguments[3] or '') == '' then kit.fault('a member without its group') end
       storm = new(id, at)
     end
-    storm.last = math.max(storm.last, record.episode)
+    storm.last = max(storm.last, record.episode)
     local member = redis.call('HGET', kit.key('n:', id), fingerprint)
     local episode = tonumber(redis.call('ZSCORE', kit.key('m:', id), fingerprint) or '0')
     if member and episode > record.episode then return nil end
-    local queue = kit.queue(id, clock, math.max(clock, storm.announced + storm.flush), true)
+    local queue = kit.queue(id, clock, max(clock, storm.announced + storm.flush), true)
     local firing = record.state == kit.FIRING
     if not member then storm.total = storm.total + 1 end
-    storm.firing = storm.firing + (firing and 1 or 0) - (member and string.sub(member, 1, 1) == 'f' and 1 or 0)
+    storm.firing = storm.firing + (firing and 1 or 0) - (member and sub(member, 1, 1) == 'f' and 1 or 0)
     storm.version = clock
     local ended = storm.state == 'resolved' and firing
     if ended then storm.state = 'closed' end
@@ -124,19 +126,19 @@ return function(settings, kit)
     local now, group, target = signal.clock, signal.arguments[1], signal.arguments[2]
     local key = kit.key('g:', group)
     local window = redis.call('GET', key)
-    if window and string.sub(window, 1, 1) == 'S' then
-      local storm = kit.storm(string.sub(window, 2))
+    if window and sub(window, 1, 1) == 'S' then
+      local storm = kit.storm(sub(window, 2))
       if storm and storm.state == 'open' and now < kit.closing(storm) then return join(signal, storm) end
       window = nil
     end
     local counted, crossed = count(window, now, target)
     if crossed then
-      local id = group .. string.char(math.floor(now / 1099511627776) % 256, math.floor(now / 4294967296) % 256,
-        math.floor(now / 16777216) % 256, math.floor(now / 65536) % 256, math.floor(now / 256) % 256, now % 256)
+      local id = group .. string.char(floor(now / 1099511627776) % 256, floor(now / 4294967296) % 256,
+        floor(now / 16777216) % 256, floor(now / 65536) % 256, floor(now / 256) % 256, now % 256)
       return join(signal, new(id, now), true, key)
     end
     return 'pass', function()
-      redis.call('SET', key, counted, 'PX', math.max(settings.rate_per, settings.spread_per))
+      redis.call('SET', key, counted, 'PX', max(settings.rate_per, settings.spread_per))
     end
   end, restore
 end

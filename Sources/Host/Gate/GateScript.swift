@@ -75,7 +75,7 @@ struct ScriptComposer: Sendable {
         let text = """
             local steps = {}
             local function step(name, arguments, run, restore)
-              steps[#steps + 1] = {name = name, arguments = arguments, run = run, restore = restore}
+              steps[#steps + 1] = {name = name, arguments = arguments, given = {}, run = run, restore = restore}
             end
             \(steps.joined(separator: "\n"))
             \(String(decoding: body, as: UTF8.self))

@@ -15,7 +15,7 @@ while unread <= #ARGV do
   local word = ARGV[unread]
   for at = 1, #word, HEADER do
     count = count + 1
-    fingerprints[count], words[count], starts[count] = string.sub(word, at + 13, at + 44), unread, at
+    fingerprints[count], words[count], starts[count] = sub(word, at + 13, at + 44), unread, at
   end
   unread = unread + (string.byte(word) == KNOWN and 1 or outbox.stride)
 end
@@ -48,7 +48,7 @@ local function answer(code, step, rest)
   local kind = (code * 256 + step) * 65536 + length
   local head = heads[kind]
   if not head then
-    head = string.char(code, step, length % 256, math.floor(length / 256))
+    head = string.char(code, step, length % 256, floor(length / 256))
     heads[kind] = head
   end
   reply[out + 1], reply[out + 2] = head, rest
@@ -62,7 +62,9 @@ local function decide(at)
   for index, step in ipairs(steps) do
     signal.step = index
     if step.arguments > 0 then
-      signal.arguments = {unpack(ARGV, at, at + step.arguments - 1)}
+      local given = step.given
+      for place = 1, step.arguments do given[place] = ARGV[at + place - 1] end
+      signal.arguments = given
       at = at + step.arguments
     else
       signal.arguments = NONE
@@ -104,7 +106,7 @@ local function run()
   while place < count do
     place = place + 1
     local at, fingerprint = words[place], fingerprints[place]
-    local kind, from, to = struct.unpack('<BI6I6', ARGV[at], starts[place])
+    local kind, from, to = from_bytes('<BI6I6', ARGV[at], starts[place])
     signal.clock, signal.fingerprint = first + (changes[fingerprint] or 0), fingerprint
     signal.document = kind ~= KNOWN and ARGV[at + 1] or nil
     signal.firing, signal.known, signal.starts, signal.ends = kind ~= 0, kind == KNOWN, from, to
@@ -113,7 +115,7 @@ local function run()
       again[fingerprint] = true
       answer(AGAIN, signal.step, '')
     else
-      last = math.max(last, signal.clock)
+      last = max(last, signal.clock)
       local record = signal.record
       if not record or record.version == signal.clock then changes[fingerprint] = (changes[fingerprint] or 0) + 1 end
       answer(CODES[signal.verdict], signal.step, record and record.packed or '')
@@ -130,7 +132,7 @@ while place < count do
       if step and other.name == step then number = index end
     end
     -- `full` is for the sender to read; any other fault for the host.
-    answer(step and FULL or UNAVAILABLE, number, string.sub(detail, 1, 60000))
+    answer(step and FULL or UNAVAILABLE, number, sub(detail, 1, 60000))
   end
 end
 if last > first then kit.advance(last) end

@@ -57,34 +57,45 @@ local function has_room(key, member)
   return redis.call('ZCARD', key) < outbox.backlog or redis.call('ZSCORE', key, member)
 end
 
--- Decides whether every sink can take `member` (a fingerprint or a storm), and returns the writes that queue it from
--- `due` on. Raises when a sink that refuses is full; for what is `answered` for there is always room.
-function kit.queue(member, now, due, answered)
-  local open, shut = {}, {}
-  for _, sink in ipairs(outbox.sinks) do
-    local key = base .. 'q:' .. sink.name
-    if answered or has_room(key, member) then
-      open[#open + 1] = key
-    elseif sink.full == 'refuse' then
-      full('backlog of ' .. sink.name .. ' full')
-    else
+local queues = {}
+for place, sink in ipairs(outbox.sinks) do queues[place] = base .. 'q:' .. sink.name end
+
+-- The sinks that have no room for `member`, by place; nil when all have. Raises when one of them refuses.
+local function without_room(member)
+  local shut
+  for place, sink in ipairs(outbox.sinks) do
+    if not has_room(queues[place], member) then
+      if sink.full == 'refuse' then full('backlog of ' .. sink.name .. ' full') end
       if redis.call('ZCARD', base .. 'dead:sink/' .. sink.name) >= outbox.letters then
         full('backlog and dead letters of ' .. sink.name .. ' full')
       end
-      shut[#shut + 1] = sink.name
+      shut = shut or {}
+      shut[place] = true
     end
   end
+  return shut
+end
+
+-- Decides whether every sink can take `member` (a fingerprint or a storm), and returns the writes that queue it from
+-- `due` on. Raises when a sink that refuses is full; for what is `answered` for there is always room.
+function kit.queue(member, now, due, answered)
+  local shut = not answered and without_room(member)
   return function(record, document)
-    if document and #open > 0 then
+    local open = false
+    for place in ipairs(queues) do open = open or not shut or not shut[place] end
+    if document and open then
       if held then held.documents[member] = document else redis.call('SET', base .. 'd:' .. member, document) end
     end
-    for _, key in ipairs(open) do
-      kit.enqueue(key, due, member)
-      if held then held.counts[key] = held.counts[key] + 1 end
+    for place, key in ipairs(queues) do
+      if not shut or not shut[place] then
+        kit.enqueue(key, due, member)
+        if held then held.counts[key] = held.counts[key] + 1 end
+      end
     end
-    for _, name in ipairs(shut) do
-      if not kit.bury(now, name, member, 'backlog full', record, document) then
-        full('dead letters of ' .. name .. ' full')
+    if not shut then return end
+    for place, sink in ipairs(outbox.sinks) do
+      if shut[place] and not kit.bury(now, sink.name, member, 'backlog full', record, document) then
+        full('dead letters of ' .. sink.name .. ' full')
       end
     end
   end
@@ -146,7 +157,7 @@ function kit.storm(id)
 end
 
 -- When it stops growing, unless members come.
-function kit.closing(storm) return math.min(storm.last + storm.quiet, storm.opened + storm.longest) end
+function kit.closing(storm) return min(storm.last + storm.quiet, storm.opened + storm.longest) end
 
 function kit.write_storm(storm)
   redis.call('HSET', base .. 's:' .. storm.id, 'state', storm.state, 'last', storm.last, 'total', storm.total,
@@ -168,11 +179,11 @@ function kit.leave(id, fingerprint, episode, now, answered)
   if not storm then return nil end
   local place = redis.call('HGET', base .. 'n:' .. id, fingerprint)
   local known = redis.call('ZSCORE', base .. 'm:' .. id, fingerprint)
-  if not place or string.sub(place, 1, 1) ~= 'f' or tonumber(known) ~= episode then return nil end
-  local queue = kit.queue(id, now, math.max(now, storm.announced + storm.flush), answered)
+  if not place or sub(place, 1, 1) ~= 'f' or tonumber(known) ~= episode then return nil end
+  local queue = kit.queue(id, now, max(now, storm.announced + storm.flush), answered)
   return function()
     queue(nil, nil)
-    redis.call('HSET', base .. 'n:' .. id, fingerprint, 'r' .. string.sub(place, 2))
+    redis.call('HSET', base .. 'n:' .. id, fingerprint, 'r' .. sub(place, 2))
     storm.firing, storm.version = storm.firing - 1, now
     kit.settle(storm, now)
     kit.write_storm(storm)

@@ -2,6 +2,9 @@
 -- A read of the wrong type, or a value that this code did not write, raises: what can't be read vouches for nothing.
 local base = string.sub(KEYS[1], 1, -6)
 local kit = {}
+-- What every signal needs, looked up once.
+local sub, max, min, floor, ceil = string.sub, math.max, math.min, math.floor, math.ceil
+local to_bytes, from_bytes = struct.pack, struct.unpack
 
 -- Raises. `step` names the policy to blame when it is another one than the running, and says that `detail` is for the
 -- sender. The only raise there is, because Redis 7.0 ends its own process when a table without `err` leaves a
@@ -28,9 +31,9 @@ kit.outbox = outbox
 -- The reading after `last`, which is false before the first: max(TIME in ms, last + 1).
 local function after(last)
   local value = last and tonumber(last) or not last and 0
-  if not value or value < 0 or value ~= math.floor(value) then kit.fault('the clock is unreadable') end
+  if not value or value < 0 or value ~= floor(value) then kit.fault('the clock is unreadable') end
   local time = redis.call('TIME')
-  return math.max(time[1] * 1000 + math.floor(time[2] / 1000), value + 1)
+  return max(time[1] * 1000 + floor(time[2] / 1000), value + 1)
 end
 
 -- Nobody reads this, or anything before it, again.
@@ -43,7 +46,7 @@ end
 function kit.now() return after(redis.call('GET', KEYS[1])) end
 
 -- Takes a reading: no other call will ever see it. It is above `floor`.
-function kit.take(floor) return kit.advance(math.max(kit.now(), (floor or 0) + 1)) end
+function kit.take(floor) return kit.advance(max(kit.now(), (floor or 0) + 1)) end
 
 -- As `take`, after the reading that was `read` from the clock.
 function kit.take_after(read) return kit.advance(after(read)) end
@@ -106,9 +109,9 @@ end
 -- The second for what is due then: some seconds late when that is far away, so that few lists are long; and an hour ahead at most,
 -- so that none keeps much of what ended long before.
 function kit.second(due, now)
-  local left = math.min(due - now, 3600000)
+  local left = min(due - now, 3600000)
   local step = left >= 1024000 and 16 or left >= 256000 and 4 or 1
-  return math.ceil((now + left) / 1000 / step) * step
+  return ceil((now + left) / 1000 / step) * step
 end
 
 function kit.file(entry, second)
@@ -136,18 +139,18 @@ function kit.unpack(packed, into)
   if #packed ~= SIZE and #packed ~= SIZE + STORM then kit.fault('a record is unreadable') end
   local r, format = into or {}
   format, r.state, r.reason, r.bounded, r.count, r.episode, r.version, r.last, r.start, r.resolve, r.due, r.announced,
-    r.follows, r.filed = struct.unpack(FORMAT, packed)
+    r.follows, r.filed = from_bytes(FORMAT, packed)
   if format ~= 2 or (r.state ~= FIRING and r.state ~= RESOLVED) then kit.fault('a record is unreadable') end
-  r.storm = #packed > SIZE and string.sub(packed, SIZE + 1) or nil
+  r.storm = #packed > SIZE and sub(packed, SIZE + 1) or nil
   r.packed = packed
   return r
 end
 
 -- When it was last changed or sighted: of two states of one record the later is the newer.
-function kit.moment(r) return math.max(r.version, r.last) end
+function kit.moment(r) return max(r.version, r.last) end
 
 function kit.pack(r)
-  return struct.pack(FORMAT, 2, r.state, r.reason, r.bounded, math.min(r.count, 4294967295), r.episode, r.version,
+  return to_bytes(FORMAT, 2, r.state, r.reason, r.bounded, min(r.count, 4294967295), r.episode, r.version,
     r.last, r.start, r.resolve, r.due, r.announced, r.follows, r.filed) .. (r.storm or '')
 end
 
