@@ -81,17 +81,22 @@ field() {
 # highest epoch is of the latest failover. `failover_in_progress` is among the flags while it may yet come to nothing.
 #
 # From the promotion until all replicas follow, SENTINEL MASTER has the new epoch with the old address. A Sentinel that started
-# with both would believe nobody, the others' epoch not being higher. The address is asked for last: it may be the newer one.
+# with both would believe nobody, the others' epoch not being higher. When the two differ, the epoch is asked for again: the
+# first may be of before the promotion.
 sightings() {
     for member in $MEMBERS; do
         set -- "${member%%:*}" "${member##*:}"
         if seen=$(ask "$@" SENTINEL MASTER "$master_name") &&
             address=$(ask "$@" SENTINEL GET-MASTER-ADDR-BY-NAME "$master_name"); then
             flags=$(echo "$seen" | field flags)
-            # shellcheck disable=SC2086
-            set -- $address
-            if [ "$*" != "$(echo "$seen" | field ip) $(echo "$seen" | field port)" ]; then flags=promoted; fi
-            echo "$(echo "$seen" | field config-epoch) $1 $2 $flags"
+            # On one line.
+            # shellcheck disable=SC2086,SC2116
+            address=$(echo $address)
+            if [ "$address" != "$(echo "$seen" | field ip) $(echo "$seen" | field port)" ]; then
+                seen=$(ask "$@" SENTINEL MASTER "$master_name") || continue
+                flags=promoted
+            fi
+            echo "$(echo "$seen" | field config-epoch) $address $flags"
         fi
     done
 }

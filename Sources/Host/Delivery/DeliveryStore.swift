@@ -94,7 +94,7 @@ struct DeliveryStore: Sendable {
             {
                 let signal = ReplayMemory.Signal(
                     fingerprint: fingerprint, record: record, document: view.count > 5 ? view[5].bytesValue ?? [] : [],
-                    source: nil, arguments: [])
+                    source: nil, arguments: [], isHanded: true)
                 if record.moment > token - lease.milliseconds - ReplayMemory.age.milliseconds { handed.append(signal) }
             }
         }

@@ -31,7 +31,9 @@ for place, member in ipairs(members) do
   if not scores[place] or tonumber(scores[place]) ~= token then
     reply[place] = 'lost'
   else
-    local found, from = current(member)
+    local ok, found, from = pcall(current, member)
+    -- What can't be read any more is the next claim's to find, in a minute.
+    if not ok then found, from = 0, kit.now() + 60000 end
     ours[#ours + 1] = member
     if ARGV[at + 3] ~= '0' then told[#told + 1], told[#told + 2] = member, ARGV[at + 3] end
     if found and found ~= version then

@@ -41,7 +41,7 @@ local function storm(member, place)
     summaries, told(place, found.opened), born}
 end
 
--- Bytes of documents in one answer, about: what is over is left as it is, and claimed by the next call.
+-- Bytes of documents in one answer, sixteen documents more at most: what is over is left as it is, and claimed by the next call.
 local MOST, STEP = 8388608, 16
 local sent = 0
 

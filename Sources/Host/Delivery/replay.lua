@@ -20,7 +20,7 @@ local function restored()
     record.state, record.reason, record.version = kit.RESOLVED, kit.FORGOTTEN, now
   end
   record.due, record.filed = now + tonumber(ARGV[2]), 0
-  kit.write(member, record)
+  kit.write(member, record, now)
   return record
 end
 

@@ -39,7 +39,7 @@ local function finish(fingerprint, record, at)
   if writes then writes() end
   redis.call('HINCRBY', kit.key('counters'), reason == kit.EXPIRED and 'expired' or 'forgotten', 1)
   record.filed = 0
-  kit.write(fingerprint, record)
+  kit.write(fingerprint, record, at)
   queued = 1
 end
 
@@ -52,7 +52,7 @@ local function look(entry, at, place)
   if not record or (record.filed ~= filed[place] and entry == fingerprint) then return end
   if record.due > at then
     record.filed = 0
-    kit.write(fingerprint, record)
+    kit.write(fingerprint, record, at)
   elseif record.state == kit.FIRING then
     finish(fingerprint, record, at)
   elseif kit.queued(fingerprint) then

@@ -83,6 +83,7 @@ final class Gate: Sendable {
         alone signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
         until deadline: ContinuousClock.Instant?
     ) async -> GateAnswer {
+        let signals = Self.ordered(signals, most: bytesPerWrite)
         var answer = await ask(signals, letters, in: store, on: eventLoop, until: deadline)
         guard !answer.again.isEmpty else { return answer }
         // Nothing was written for these. Whole ones are decided, whatever the store knows.
@@ -92,13 +93,27 @@ final class Gate: Sendable {
         return answer
     }
 
+    /// What is asked for again comes behind the calls that were sent with it: of what a later call may speak of too, all is told at
+    /// once. In one call the script sees to that itself.
+    private static func ordered(_ signals: [GateSignal], most: Int) -> [GateSignal] {
+        guard signals.count > signalsPerCall || signals.reduce(0, { $0 + ReplayMemory.room($1) }) >= most else {
+            return signals
+        }
+        var counts: [Fingerprint: Int] = [:]
+        for signal in signals { counts[signal.fingerprint, default: 0] += 1 }
+        return counts.count == signals.count ? signals : signals.map { counts[$0.fingerprint] == 1 ? $0 : $0.whole }
+    }
+
+    /// Bytes that a write may have to leave to be remembered.
+    private var bytesPerWrite: Int { max(replay.capacity / 4, 1 << 20) }
+
     private func ask(
         _ signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
         until deadline: ContinuousClock.Instant?
     ) async -> GateAnswer {
         var answer = GateAnswer()
         answer.outcomes.reserveCapacity(signals.count)
-        var calls = Calls(signals: signals[...], letters: letters[...], most: max(replay.capacity / 4, 1 << 20))
+        var calls = Calls(signals: signals[...], letters: letters[...], most: bytesPerWrite)
         while let batch = calls.next() {
             // Nobody waits for the rest any more; what was decided stays.
             if let deadline, ContinuousClock.now >= deadline {
@@ -232,7 +247,6 @@ final class Gate: Sendable {
     private struct Calls {
         var signals: ArraySlice<GateSignal>
         var letters: ArraySlice<GateDeadLetter>
-        /// Bytes that a write may have to leave to be remembered.
         let most: Int
 
         mutating func next() -> Batch? {

@@ -25,6 +25,8 @@ final class ReplayMemory: Sendable {
         /// It changed nothing that sinks are told: what they were told of this version is in the entry that is there, if it is
         /// of this version.
         var isRepeat = false
+        /// For sinks: a state that somebody was answered, with nothing for the steps.
+        var isHanded = false
 
         /// Another host may have told them something else since.
         fileprivate mutating func inherit(from known: Signal) {
@@ -89,7 +91,10 @@ final class ReplayMemory: Sendable {
     var isPressed: Bool { replicated && state.withLockedValue { ($0.bytes + $0.reserved) * 2 > capacity } }
 
     /// The most that a signal may have to leave here: what the steps are told of it is in its document.
-    static func room(_ signal: GateSignal) -> Int { 2 * signal.size + 82 + 16 * 64 + overhead }
+    static func room(_ signal: GateSignal) -> Int {
+        // A byte is six at most in JSON.
+        (signal.document.map { 2 * $0.count } ?? 6 * signal.size) + 82 + 16 * 64 + overhead
+    }
     static func room(_ letter: GateDeadLetter) -> Int { letter.item.count + letter.reason.utf8.count + overhead }
 
     /// Before a call is sent to a store that is open. To be followed by `keep` or `release`.
@@ -131,7 +136,8 @@ final class ReplayMemory: Sendable {
                 let key = Key.signal(signal.fingerprint)
                 if case .signal(let known)? = state.entries[key]?.content {
                     // Of two that came in one call the later is the newer.
-                    if known.record.moment > signal.record.moment { continue }
+                    let (before, after) = (known.record.moment, signal.record.moment)
+                    if before > after || (before == after && signal.isHanded) { continue }
                     signal.inherit(from: known)
                 }
                 signal.complete()

@@ -162,10 +162,12 @@ end
 
 -- `filed` is the second of the list that the sweeper finds it in, 0 when in none. It is only ever too early: what ends later than
 -- it did is filed anew when its list is looked at. What another list has of it counts for nothing.
-function kit.write(fingerprint, r)
+--
+-- Without `now` the record has just changed, or was seen.
+function kit.write(fingerprint, r, now)
   local filed = r.filed
   if filed == 0 or r.due < filed * 1000 then
-    local second = kit.second(r.due, kit.moment(r))
+    local second = kit.second(r.due, now or kit.moment(r))
     if filed == 0 or second < filed then
       kit.file(fingerprint, second)
       r.filed = second

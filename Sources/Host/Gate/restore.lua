@@ -45,7 +45,7 @@ local function restore(fingerprint, record, document, at, clock)
   end
   for _, write in ipairs(writes) do write() end
   record.filed = 0
-  kit.write(fingerprint, record)
+  kit.write(fingerprint, record, clock)
   return 1
 end
 

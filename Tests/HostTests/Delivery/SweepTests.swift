@@ -51,6 +51,24 @@ import Testing
         #expect(try await rig.delivery.sweep(most: 100).queued)
     }
 
+    /// However long ago it was seen last: filed anew, it is ahead.
+    @Test func whatIsStillFiringAfterHoursIsLookedAtOnceAnHour() async throws {
+        let rig = try await Rig()
+        try await rig.at(.zero)
+        for place in 0..<5 { _ = await rig.decide(try Rig.signal("A\(place)")) }
+        for minutes: Int64 in [61, 130, 200] {
+            try await rig.at(.minutes(minutes))
+            #expect(try await rig.delivery.sweep(most: 100).queued == false)
+            let now = (GateRig.epoch + Duration.minutes(minutes).milliseconds) / 1_000
+            #expect(try await rig.number("ZCOUNT", "{test}:due", "-inf", "\(now + 1)") == 0)
+            #expect(try await rig.number("ZCARD", "{test}:due") == 1)
+            #expect(try await rig.delivery.sweep(most: 5).more == false)
+        }
+        try await rig.at(.minutes(511))
+        #expect(try await rig.delivery.sweep(most: 100).queued)
+        #expect(try await rig.deliver().map(\.reason) == Array(repeating: .forgotten, count: 5))
+    }
+
     @Test func whatCanNotBeReadIsLookedAtUntilItIsMended() async throws {
         let rig = try await Rig()
         try await rig.at(.zero)

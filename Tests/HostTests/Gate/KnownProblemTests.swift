@@ -63,6 +63,18 @@ import Testing
         #expect(second > first)
     }
 
+    /// What is asked for again comes behind all calls of the request.
+    @Test func theOrderStaysOverSeveralCalls() async throws {
+        let rig = try await Rig()
+        var signals = try (0..<130).map { try known("N\($0)") }
+        signals[5] = try known()
+        signals[100] = try Rig.signal("A", .resolved)
+        let outcomes = await rig.gate.decide(signals, [], in: rig.store, on: nil).outcomes
+        #expect(outcomes[5].verdict == .accepted)
+        #expect(outcomes[100].verdict == .resolved)
+        #expect(outcomes.filter { $0.verdict == .accepted }.count == 129)
+    }
+
     @Test func anUpdateThatSinksGetHasItsDocument() async throws {
         let rig = try await Rig()
         try await rig.at(.zero)
