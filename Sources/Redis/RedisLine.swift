@@ -1,17 +1,31 @@
 internal import NIOCore
+import Synchronization
 
 /// The connections of one event loop to one server: what must not wait for replicas has its own, and so has what is no
 /// request's: behind a flood of those, delivery would have its turn once for all of them.
 struct RedisLine: Sendable {
     let plain: RedisConnection
-    let aside: RedisConnection
+    /// Taken in turns. Redis writes 64 KiB of a reply to each in a turn of its loop, and a claim's is larger.
+    let aside: [RedisConnection]
+    private let turn = Turn()
     /// Nil when no replica is waited for.
     let covered: CoveredWrites?
 
-    var connections: [RedisConnection] { [plain, aside] + (covered.map { [$0.connection] } ?? []) }
+    var connections: [RedisConnection] { [plain] + aside + (covered.map { [$0.connection] } ?? []) }
 
     /// - Parameter eventLoop: of the request that asks; nil when none does.
-    func connection(for eventLoop: (any EventLoop)?) -> RedisConnection { eventLoop == nil ? aside : plain }
+    func connection(for eventLoop: (any EventLoop)?) -> RedisConnection {
+        eventLoop == nil ? aside[turn.next() % aside.count] : plain
+    }
+
+    private final class Turn: Sendable {
+        private let count = Atomic<UInt>(0)
+        func next() -> Int { Int(count.wrappingAdd(1, ordering: .relaxed).oldValue & 0xFFFF) }
+    }
+
+    init(plain: RedisConnection, aside: [RedisConnection], covered: CoveredWrites?) {
+        (self.plain, self.aside, self.covered) = (plain, aside, covered)
+    }
 
     func close() {
         for connection in connections { connection.close() }
@@ -37,11 +51,11 @@ struct LineMaker: Sendable {
         var made = [plain]
         // The first has done what an opening asks for.
         do throws(RedisError) {
-            let aside = try await connection(to: endpoint, on: loop, .open)
-            made.append(aside)
+            for _ in 0..<2 { made.append(try await connection(to: endpoint, on: loop, .open)) }
+            let aside = Array(made.dropFirst())
             guard let cover else { return RedisLine(plain: plain, aside: aside, covered: nil) }
-            let third = try await connection(to: endpoint, on: loop, .open)
-            return RedisLine(plain: plain, aside: aside, covered: CoveredWrites(over: third, cover: cover))
+            let last = try await connection(to: endpoint, on: loop, .open)
+            return RedisLine(plain: plain, aside: aside, covered: CoveredWrites(over: last, cover: cover))
         } catch {
             for connection in made { connection.close() }
             throw error

@@ -38,8 +38,8 @@ final class SinkWorker: Sendable {
     }
     private let state: NIOLockedValueBox<State>
     private let most: Int
-    private let wakes: AsyncStream<Void>
-    private let waker: AsyncStream<Void>.Continuation
+    /// Who claims: the first when there may be something, and the second when the first got all that it asked for.
+    private let hands: [(wakes: AsyncStream<Void>, waker: AsyncStream<Void>.Continuation)]
     private let acknowledgements: AsyncStream<Void>
     private let acknowledger: AsyncStream<Void>.Continuation
 
@@ -54,12 +54,16 @@ final class SinkWorker: Sendable {
         self.failPoint = failPoint
         most = type(of: sink.plugin).concurrency
         state = NIOLockedValueBox(State(limit: most))
-        (wakes, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        // An answer of many deliveries takes Redis several turns to write.
+        hands = (0..<(most > Self.claims ? 2 : 1)).map { _ in
+            let (wakes, waker) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+            return (wakes, waker)
+        }
         (acknowledgements, acknowledger) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     /// There may be something to claim.
-    func wake() { waker.yield() }
+    func wake() { hands[0].waker.yield() }
 
     /// Runs until `stop`, and returns when the last delivery has ended and is acknowledged.
     func run() async {
@@ -68,9 +72,8 @@ final class SinkWorker: Sendable {
                 for await _ in acknowledgements { await self.acknowledge() }
                 await self.acknowledge()
             }
-            for await _ in wakes {
-                await self.claim(&tasks)
-                if state.withLockedValue({ $0.stopping && $0.inFlight == 0 }) { break }
+            await withDiscardingTaskGroup { claiming in
+                for place in hands.indices { claiming.addTask { await self.claim(place) } }
             }
             acknowledger.finish()
         }
@@ -80,16 +83,32 @@ final class SinkWorker: Sendable {
     /// No further claims; what is in flight ends.
     func stop() {
         state.withLockedValue { $0.stopping = true }
-        wake()
+        wakeAll()
+    }
+
+    private func wakeAll() {
+        for hand in hands { hand.waker.yield() }
     }
 
     // MARK: Claiming
 
-    private func claim(_ tasks: inout DiscardingTaskGroup) async {
+    private func claim(_ place: Int) async {
+        await withDiscardingTaskGroup { tasks in
+            for await _ in hands[place].wakes {
+                await self.claim(place, &tasks)
+                if state.withLockedValue({ $0.stopping && $0.inFlight == 0 }) { break }
+            }
+        }
+    }
+
+    private func claim(_ place: Int, _ tasks: inout DiscardingTaskGroup) async {
         while true {
             let room = state.withLockedValue { state in
                 state.full = !state.hasRoom
-                return state.full ? 0 : min(state.limit - state.inFlight, Self.claims)
+                let room = state.full ? 0 : min(state.limit - state.inFlight, Self.claims)
+                // The other hand's, too: none is claimed that can't be delivered.
+                state.inFlight += room
+                return room
             }
             guard room > 0 else { return }
             let started = ContinuousClock.now
@@ -97,6 +116,7 @@ final class SinkWorker: Sendable {
             do throws(RedisError) {
                 found = try await store.claim(sink.name, most: room, lease: Self.lease)
             } catch {
+                ended(room)
                 // The store says so itself when it falls shut; the next poll tries again.
                 if error.code != .shut { log.warning("can't claim", metadata: metadata(error)) }
                 return
@@ -104,16 +124,24 @@ final class SinkWorker: Sendable {
             for fault in found.faults {
                 log.error("a queued record can't be read", metadata: ["sink": "\(sink.name)", "reason": "\(fault)"])
             }
+            ended(room - found.claims.count, bytes: -found.claims.reduce(0) { $0 + $1.delivery.json.count })
             guard !found.claims.isEmpty else { return }
             failPoint(.claimed)
-            state.withLockedValue { state in
-                state.inFlight += found.claims.count
-                state.bytes += found.claims.reduce(0) { $0 + $1.delivery.json.count }
-            }
+            if found.claims.count == room, place + 1 < hands.count { hands[place + 1].waker.yield() }
             for claim in found.claims {
                 tasks.addTask { await self.deliver(claim, since: started) }
             }
         }
+    }
+
+    /// So much is not under way any more.
+    private func ended(_ count: Int, bytes: Int = 0) {
+        let (wanted, over) = state.withLockedValue { state in
+            state.inFlight -= count
+            state.bytes -= bytes
+            return (state.full && state.hasRoom, state.stopping && state.inFlight == 0)
+        }
+        if over { wakeAll() } else if wanted { wake() }
     }
 
     private func deliver(_ claim: Claim, since: ContinuousClock.Instant) async {
@@ -128,12 +156,7 @@ final class SinkWorker: Sendable {
         } catch {
             await failed(claim, error)
         }
-        let full = state.withLockedValue { state in
-            state.inFlight -= 1
-            state.bytes -= claim.delivery.json.count
-            return (state.full && state.hasRoom) || (state.stopping && state.inFlight == 0)
-        }
-        if full { wake() }
+        ended(1, bytes: claim.delivery.json.count)
     }
 
     private func failed(_ claim: Claim, _ error: SinkError) async {
@@ -193,7 +216,7 @@ final class SinkWorker: Sendable {
 
     /// Once a second: what others left, and what could not be acknowledged.
     func tick() {
-        waker.yield()
+        wake()
         acknowledger.yield()
     }
 
