@@ -22,7 +22,7 @@ BASE ?=
 LOAD = --rounds $(ROUNDS) --seconds $(SECONDS)
 PORTCULLIS := .build/release/portcullis
 
-.PHONY: help run build test soak demo readme bench bench-scaling bench-alerta bench-compare bench-kubernetes bench-sizing bench-document \
+.PHONY: help run build test soak demo readme bench bench-scaling bench-alerta bench-compare bench-kubernetes bench-sizing bench-document bench-micro \
 	instructions instructions-write lint format install-build install-run install-test install-lint install-bench \
 	install-alerta install-instructions
 
@@ -52,6 +52,10 @@ readme: install-run build ## put the demo's output into README.md
 
 bench: install-bench build ## every target of docs/performance.md, in ROUNDS (3) of SECONDS (5); FULL=1 for the long ones
 	@Benchmarks/bench.py $(PORTCULLIS) $(LOAD) $(if $(FULL),--full)
+
+bench-micro: install-build ## what the parts of a request's road cost, one by one
+	swift build -c release --product portcullis-micro --static-swift-stdlib
+	@.build/release/portcullis-micro <Benchmarks/alert.json
 
 bench-scaling: install-bench build ## more hosts, connections, alerts a request, fingerprints
 	@Benchmarks/scaling.py $(PORTCULLIS) $(LOAD)

@@ -103,6 +103,8 @@ let package = Package(
             ],
             swiftSettings: settings),
         .executableTarget(name: "portcullis", dependencies: ["Host"], swiftSettings: settings),
+        .executableTarget(
+            name: "portcullis-micro", dependencies: ["Host"], path: "Benchmarks/Micro", swiftSettings: settings),
 
         .target(name: "TestSupport", dependencies: ["JSON"], path: "Tests/TestSupport", swiftSettings: settings),
         .target(

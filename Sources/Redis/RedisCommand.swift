@@ -102,6 +102,9 @@ public struct RedisCommand: Sendable {
         }
     }
 
+    /// Of its arguments.
+    package var byteCount: Int { encoded.count }
+
     func write(to buffer: inout ByteBuffer) {
         var head = [UInt8(ascii: "*")]
         Self.write(words, to: &head)
