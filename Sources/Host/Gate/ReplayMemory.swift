@@ -91,10 +91,8 @@ final class ReplayMemory: Sendable {
     var isPressed: Bool { replicated && state.withLockedValue { ($0.bytes + $0.reserved) * 2 > capacity } }
 
     /// The most that a signal may have to leave here: what the steps are told of it is in its document.
-    static func room(_ signal: GateSignal) -> Int {
-        // A byte is six at most in JSON.
-        (signal.document.map { 2 * $0.count } ?? 6 * signal.size) + 82 + 16 * 64 + overhead
-    }
+    /// Of one without a document it is a guess, and mostly nothing: there is an entry, whose document it inherits.
+    static func room(_ signal: GateSignal) -> Int { 2 * signal.size + 82 + 16 * 64 + overhead }
     static func room(_ letter: GateDeadLetter) -> Int { letter.item.count + letter.reason.utf8.count + overhead }
 
     /// Before a call is sent to a store that is open. To be followed by `keep` or `release`.
