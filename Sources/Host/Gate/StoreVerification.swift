@@ -26,6 +26,8 @@ struct StoreVerification: Sendable {
     private let register: RedisCommand
     private let memory: StoreMemory
     private let recovery: StoreRecovery
+    /// The server, by its run, that was seen last with everything in its AOF.
+    private let logging = NIOLockedValueBox<String?>(nil)
 
     init(
         _ configuration: HostConfiguration, canary: RedisScript, gate: RedisScript, memory: StoreMemory,
@@ -138,11 +140,14 @@ struct StoreVerification: Sendable {
             throw RedisError(.notDurable, "no-appendfsync-on-rewrite is \(deferred): set it to no")
         }
         // After AOF was switched on at run time nothing is in it until its first rewrite has ended; until then its
-        // base has no size.
+        // base has no size. Nor has it at a server that began with an empty AOF, until its first rewrite: one that had a
+        // log before it rewrites has it now.
         let rewriting = info["aof_rewrite_in_progress"] == "1" || info["aof_rewrite_scheduled"] == "1"
-        if info["aof_base_size"] == "0" && rewriting {
+        let run = info["run_id"]
+        if info["aof_base_size"] == "0" && rewriting && logging.withLockedValue({ $0 != run }) {
             throw RedisError(.notDurable, "the first rewrite of the AOF has not ended")
         }
+        logging.withLockedValue { $0 = run }
         guard info["aof_last_write_status"] != "err" else {
             throw RedisError(.notDurable, "the server could not write its AOF")
         }

@@ -44,6 +44,23 @@ import Testing
         #expect(reason.message.contains("rewrite"))
     }
 
+    /// It looks like that of a server whose AOF has just been switched on: until then a new AOF has no base either.
+    @Test func theFirstRewriteOfAServerThatIsInUseShutsNothing() async throws {
+        let redis = try await RedisServer.durable(["--rdb-key-save-delay", "100000"])
+        let rig = try await GateRig(redis: redis)
+        try await redis.command("EVAL", "for i = 1, 1000 do redis.call('SET', 'key' .. i, i) end", "0")
+        try await redis.command("BGREWRITEAOF")
+        try await eventually("a rewrite without a base") {
+            let text = try await redis.command("INFO", "persistence").string ?? ""
+            return text.contains("aof_rewrite_in_progress:1") && text.contains("aof_base_size:0\r\n")
+        }
+        let connection = try await RedisConnection.connect(
+            to: RedisEndpoint(.unix(path: redis.socketPath)), on: MultiThreadedEventLoopGroup.singleton.next())
+        defer { connection.close() }
+        try await rig.gate.verification.verify(connection, .open)
+        #expect(rig.store.state == .open)
+    }
+
     @Test func aServerThatEvictsIsRefused() async throws {
         let reason = try await refusal(RedisServer.durable(["--maxmemory-policy", "allkeys-lru"]))
         #expect(reason.code == .rejected)
