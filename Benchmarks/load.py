@@ -74,9 +74,10 @@ class Wrk:
 
 def send(host: Host, kind: str, alerts: int, seconds: float, connections: int = CONNECTIONS,
          fingerprints: int = FINGERPRINTS, rate: float = 0, warm: float = 1) -> Run:
-    """Warms up, then measures. What is repeated has been seen when the measuring begins."""
+    """Warms up, then measures. What is repeated has been seen when the measuring begins; with a rate, the warming has it too, or
+    its backlog would be measured."""
     if warm:
-        Wrk(host.url, kind, alerts, warm, connections, fingerprints).result(some=False)
+        Wrk(host.url, kind, alerts, warm, connections, fingerprints, rate).result(some=False)
     return Wrk(host.url, kind, alerts, seconds, connections, fingerprints, rate,
                watched={"host": host, "redis": host.redis}).result()
 
