@@ -59,10 +59,14 @@ struct DeliveryStore: Sendable {
         return error
     }
 
-    /// - Returns: claims, and for those that can't be read a fault.
-    func claim(_ sink: PluginID, most: Int, lease: Duration) async throws(RedisError) -> (
-        claims: [Claim], faults: [String]
-    ) {
+    /// What a sink is to be told, for those that can't be read a fault, and whether more may be due.
+    struct Claimed: Sendable {
+        var claims: [Claim] = []
+        var faults: [String] = []
+        var more: Bool
+    }
+
+    func claim(_ sink: PluginID, most: Int, lease: Duration) async throws(RedisError) -> Claimed {
         var command = RedisCommand.evalsha(scripts.claim, keys: [scripts.clockKey])
         command.add(sink.description)
         command.add(Int64(most))
@@ -71,9 +75,9 @@ struct DeliveryStore: Sendable {
         let exchange = try await store.sendCovered([command], on: nil)
         let reply = try exchange.values[0].get()
         var handed: [ReplayMemory.Signal] = []
-        guard let items = reply.list else { throw garbage("claim") }
-        var found: (claims: [Claim], faults: [String]) = ([], [])
-        for item in items {
+        guard let items = reply.list, let more = items.first?.int else { throw garbage("claim") }
+        var found = Claimed(more: more == 1)
+        for item in items.dropFirst() {
             guard let words = item.list, words.count == 4, let member = words[0].bytesValue, let token = words[1].int,
                 let attempt = words[2].int, let view = words[3].list, let kind = view.first?.string
             else { throw garbage("claim") }

@@ -12,6 +12,8 @@ final class SinkWorker: Sendable {
     static let attempts = 20
     /// Claims of one call. Redis runs a script to its end before it looks at anybody else.
     static let claims = 256
+    /// After a claim that emptied the queue: what comes one by one is claimed together.
+    static let pause = Duration.milliseconds(2)
 
     let sink: HostConfiguration.SinkEntry
     private let store: DeliveryStore
@@ -95,13 +97,15 @@ final class SinkWorker: Sendable {
     private func claim(_ place: Int) async {
         await withDiscardingTaskGroup { tasks in
             for await _ in hands[place].wakes {
-                await self.claim(place, &tasks)
+                let isDrained = await self.claim(place, &tasks)
                 if state.withLockedValue({ $0.stopping && $0.inFlight == 0 }) { break }
+                if isDrained { try? await Task.sleep(for: Self.pause) }
             }
         }
     }
 
-    private func claim(_ place: Int, _ tasks: inout DiscardingTaskGroup) async {
+    /// - Returns: whether the queue has nothing more that is due.
+    private func claim(_ place: Int, _ tasks: inout DiscardingTaskGroup) async -> Bool {
         while true {
             let room = state.withLockedValue { state in
                 state.full = !state.hasRoom
@@ -110,27 +114,27 @@ final class SinkWorker: Sendable {
                 state.inFlight += room
                 return room
             }
-            guard room > 0 else { return }
+            guard room > 0 else { return false }
             let started = ContinuousClock.now
-            let found: (claims: [Claim], faults: [String])
+            let found: DeliveryStore.Claimed
             do throws(RedisError) {
                 found = try await store.claim(sink.name, most: room, lease: Self.lease)
             } catch {
                 ended(room)
                 // The store says so itself when it falls shut; the next poll tries again.
                 if error.code != .shut { log.warning("can't claim", metadata: metadata(error)) }
-                return
+                return false
             }
             for fault in found.faults {
                 log.error("a queued record can't be read", metadata: ["sink": "\(sink.name)", "reason": "\(fault)"])
             }
             ended(room - found.claims.count, bytes: -found.claims.reduce(0) { $0 + $1.delivery.json.count })
-            guard !found.claims.isEmpty else { return }
-            failPoint(.claimed)
-            if found.claims.count == room, place + 1 < hands.count { hands[place + 1].waker.yield() }
+            if !found.claims.isEmpty { failPoint(.claimed) }
+            if found.more, place + 1 < hands.count { hands[place + 1].waker.yield() }
             for claim in found.claims {
                 tasks.addTask { await self.deliver(claim, since: started) }
             }
+            if !found.more { return true }
         }
     }
 

@@ -1,5 +1,5 @@
 -- Takes due members of a sink's queue for `lease` ms. ARGV: sink, most, lease. The new score is the token: whoever
--- acknowledges with another one has lost the claim. What the sink is to be told comes in the same answer, and whether
+-- acknowledges with another one has lost the claim. Answers first whether more may be due (1). What the sink is to be told comes in the same answer, and whether
 -- the problem has an object of its own, which the host keeps as it does what it answers. A fourth word says since
 -- when the store knows what it knows: a host that has nothing to ask the gate finds out by this that it was emptied.
 local sink, most, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -7,7 +7,7 @@ local since = redis.call('GET', kit.key('born'))
 if ARGV[4] and since ~= ARGV[4] then return redis.error_reply('EMPTIED this is not the store that was verified') end
 local queue, attempts = kit.key('q:', sink), kit.key('a:', sink)
 local due = redis.call('ZRANGEBYSCORE', queue, '-inf', string.format('%.0f', kit.now()), 'LIMIT', 0, most)
-if #due == 0 then return {} end
+if #due == 0 then return {0} end
 local fingerprints = {}
 for _, member in ipairs(due) do
   if #member == 32 then fingerprints[#fingerprints + 1] = member end
@@ -67,8 +67,12 @@ local function documents(members, found)
 end
 
 local claimed, gone, scores, reply = {}, {}, {}, {}
+local more = #due == most and 1 or 0
 for from = 1, #due, STEP do
-  if sent > MOST then break end
+  if sent > MOST then
+    more = 1
+    break
+  end
   local found = {}
   local to = math.min(#due, from + STEP - 1)
   for place = from, to do
@@ -108,4 +112,5 @@ if #gone > 0 then
   -- Without its record no sweep would find it.
   kit.drop_documents(gone, sink)
 end
+table.insert(reply, 1, more)
 return reply
