@@ -77,6 +77,8 @@ def send(host: Host, kind: str, alerts: int, seconds: float, connections: int = 
     """Warms up, then measures. What is repeated has been seen when the measuring begins; with a rate, the warming has it too, or
     its backlog would be measured."""
     if warm:
+        if rate:
+            warm = max(warm, 1.5 * fingerprints / alerts / rate)
         Wrk(host.url, kind, alerts, warm, connections, fingerprints, rate).result(some=False)
     return Wrk(host.url, kind, alerts, seconds, connections, fingerprints, rate,
                watched={"host": host, "redis": host.redis}).result()

@@ -130,8 +130,9 @@ class Process:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
-    def resident(self) -> int:
-        found = re.search(r"^VmRSS:\s*(\d+)", Path(f"/proc/{self.pid}/status").read_text(), re.MULTILINE)
+    def resident(self, kind: str = "VmRSS") -> int:
+        """`RssFile` is what of it are pages of the executable and its libraries, which the kernel can drop and share."""
+        found = re.search(rf"^{kind}:\s*(\d+)", Path(f"/proc/{self.pid}/status").read_text(), re.MULTILINE)
         if not found:
             raise Failure(f"process {self.pid} has ended")
         return int(found[1]) * 1024

@@ -52,7 +52,7 @@ package struct HotPath: Sendable {
                 { [self] in signals.reduce(0) { $0 &+ Int(truncatingIfNeeded: Fingerprint($1.identity).mark) } }
             ),
             ("document", { [self] in signals.reduce(0) { $0 + SignalDocument.encode($1).count } }),
-            ("gate call, new", { [self] in size(commands.gate(whole[...], born: 0)) }),
+            ("gate call, whole", { [self] in size(commands.gate(whole[...], born: 0)) }),
             ("gate call, known", { [self] in size(commands.gate(known[...], born: 0)) }),
             (
                 "response with outcomes",

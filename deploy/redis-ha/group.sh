@@ -88,14 +88,13 @@ sightings() {
         set -- "${member%%:*}" "${member##*:}"
         if seen=$(ask "$@" SENTINEL MASTER "$master_name") &&
             address=$(ask "$@" SENTINEL GET-MASTER-ADDR-BY-NAME "$master_name"); then
-            flags=$(echo "$seen" | field flags)
             # On one line.
             # shellcheck disable=SC2086,SC2116
             address=$(echo $address)
-            if [ "$address" != "$(echo "$seen" | field ip) $(echo "$seen" | field port)" ]; then
-                seen=$(ask "$@" SENTINEL MASTER "$master_name") || continue
-                flags=promoted
-            fi
+            named() { echo "$(echo "$seen" | field ip) $(echo "$seen" | field port)"; }
+            if [ "$address" != "$(named)" ]; then seen=$(ask "$@" SENTINEL MASTER "$master_name") || continue; fi
+            flags=$(echo "$seen" | field flags)
+            if [ "$address" != "$(named)" ]; then flags=promoted; fi
             echo "$(echo "$seen" | field config-epoch) $address $flags"
         fi
     done

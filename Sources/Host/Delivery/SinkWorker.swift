@@ -22,7 +22,7 @@ final class SinkWorker: Sendable {
     private let failPoint: @Sendable (FailPoint) -> Void
     private let backOff = BackOff.standard
 
-    /// Of what is under way, about: a claim that is made below it may go over it once.
+    /// Of what is under way, about: each claim that is made below it may go over it once.
     static let bytes = 64 << 20
 
     private struct State {

@@ -32,9 +32,8 @@ for place, member in ipairs(members) do
     reply[place] = 'lost'
   else
     local ok, found, from = pcall(current, member)
-    -- What can't be read any more is the next claim's to find, in a minute.
-    if not ok then found, from = 0, kit.now() + 60000 end
-    ours[#ours + 1] = member
+    -- What can't be read any more is the next claim's to find, in a minute. Its sink has it: the next attempt is no first one.
+    if ok then ours[#ours + 1] = member else found, from = 0, kit.now() + 60000 end
     if ARGV[at + 3] ~= '0' then told[#told + 1], told[#told + 2] = member, ARGV[at + 3] end
     if found and found ~= version then
       now = now or kit.now()

@@ -137,6 +137,7 @@ final class ReplayMemory: Sendable {
                     let (before, after) = (known.record.moment, signal.record.moment)
                     if before > after || (before == after && signal.isHanded) { continue }
                     signal.inherit(from: known)
+                    if signal.isHanded { signal.arguments = known.arguments }
                 }
                 signal.complete()
                 put(key, .signal(signal), signal.bytes, &state, now)

@@ -80,7 +80,14 @@ struct StoreVerification: Sendable {
         recovery.witness.replicas(info.replicas.count)
         recovery.witness.replayMemory(bytes: recovery.memory.bytes)
         try recovery.barrier?.check(replies[replies.count - 1])
-        if durability == .fsync { try checkFsync(info, replies[5], replies[6]) }
+        if durability == .fsync {
+            do throws(RedisError) {
+                try checkFsync(info, replies[5], replies[6], occasion)
+            } catch {
+                logging.withLockedValue { $0 = nil }
+                throw error
+            }
+        }
         try await note(sight, since: highest, connection, occasion)
         if let written = info.written {
             // Of before a replay when there was one, and then of no use.
@@ -119,7 +126,9 @@ struct StoreVerification: Sendable {
         }
     }
 
-    private func checkFsync(_ info: StoreInfo, _ policy: RedisValue, _ rewrite: RedisValue) throws(RedisError) {
+    private func checkFsync(
+        _ info: StoreInfo, _ policy: RedisValue, _ rewrite: RedisValue, _ occasion: RedisStore.Occasion
+    ) throws(RedisError) {
         func setting(_ reply: RedisValue) throws(RedisError) -> String {
             if let error = reply.serverError {
                 throw RedisError(
@@ -140,11 +149,12 @@ struct StoreVerification: Sendable {
             throw RedisError(.notDurable, "no-appendfsync-on-rewrite is \(deferred): set it to no")
         }
         // After AOF was switched on at run time nothing is in it until its first rewrite has ended; until then its
-        // base has no size. Nor has it at a server that began with an empty AOF, until its first rewrite: one that had a
-        // log before it rewrites has it now.
+        // base has no size. Nor has it at a server that began with an empty AOF, until its first rewrite: one that is
+        // in use, and had a log when it was looked at last, has it now.
         let rewriting = info["aof_rewrite_in_progress"] == "1" || info["aof_rewrite_scheduled"] == "1"
         let run = info["run_id"]
-        if info["aof_base_size"] == "0" && rewriting && logging.withLockedValue({ $0 != run }) {
+        let had = occasion == .open && logging.withLockedValue { $0 == run }
+        if info["aof_base_size"] == "0" && rewriting && !had {
             throw RedisError(.notDurable, "the first rewrite of the AOF has not ended")
         }
         logging.withLockedValue { $0 = run }

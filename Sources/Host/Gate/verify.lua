@@ -15,7 +15,7 @@ local calls = {
   {'ZCOUNT', at('sorted'), '-inf', '+inf'}, {'ZRANGE', at('sorted'), 0, 0}, {'ZREVRANGE', at('sorted'), 0, 0},
   {'ZRANGEBYSCORE', at('sorted'), '-inf', '+inf', 'LIMIT', 0, 1}, {'ZREM', at('sorted'), 'member'},
   {'ZUNIONSTORE', at('sorted'), 1, at('sorted'), 'AGGREGATE', 'MIN'},
-  {'RPUSH', at('list'), 'entry'}, {'LRANGE', at('list'), 0, 0}, {'LTRIM', at('list'), 1, -1},
+  {'DEL', at('list')}, {'RPUSH', at('list'), 'entry'}, {'LRANGE', at('list'), 0, 0}, {'LTRIM', at('list'), 1, -1},
   {'DEL', at('string'), at('hash')}, {'UNLINK', at('set'), at('sorted'), at('list')},
 }
 for _, call in ipairs(calls) do

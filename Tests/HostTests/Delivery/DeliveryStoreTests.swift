@@ -196,18 +196,6 @@ import Testing
         #expect(try await rig.number("ZCARD", "{test}:q:file") == 2)
     }
 
-    @Test func aClaimSaysWhetherMoreIsDue() async throws {
-        let rig = try await Rig()
-        try await rig.at(.zero)
-        for name in ["A", "B", "C"] { _ = await rig.decide(try Rig.signal(name)) }
-        func claim(_ most: Int) async throws -> DeliveryStore.Claimed {
-            try await rig.delivery.claim("file", most: most, lease: .seconds(60))
-        }
-        let (first, second, third) = (try await claim(2), try await claim(2), try await claim(2))
-        #expect(first.more && !second.more && !third.more)
-        #expect([first, second, third].map(\.claims.count) == [2, 1, 0])
-    }
-
     @Test func statsSayWhatThereIs() async throws {
         let rig = try await Rig()
         try await rig.at(.zero)

@@ -59,6 +59,11 @@ import Testing
         defer { connection.close() }
         try await rig.gate.verification.verify(connection, .open)
         #expect(rig.store.state == .open)
+        // One that was without a log meanwhile has nothing in it yet.
+        try await redis.command("CONFIG", "SET", "appendonly", "no")
+        await #expect(throws: RedisError.self) { try await rig.gate.verification.verify(connection, .open) }
+        try await redis.command("CONFIG", "SET", "appendonly", "yes")
+        await #expect(throws: RedisError.self) { try await rig.gate.verification.verify(connection, .open) }
     }
 
     @Test func aServerThatEvictsIsRefused() async throws {
