@@ -41,6 +41,22 @@ import Testing
         #expect(memory.bytes == 1_400)
     }
 
+    /// A sink hears of what somebody was answered: what the steps were told stays, whichever state it is.
+    @Test func whatIsHandedToASinkKeepsTheArguments() throws {
+        let memory = ReplayMemory(capacity: 10_000, replicated: true)
+        var answered = try item(1, moment: 5, note: 3)
+        answered.arguments = [.text("told")]
+        #expect(put(memory, answered))
+        for moment in [5, 6] {
+            var handed = try item(1, moment: moment, note: 4)
+            handed.isHanded = true
+            #expect(put(memory, handed))
+            let kept = memory.renewed().signals
+            #expect(kept.map(\.arguments) == [[.text("told")]])
+            #expect(kept.map { $0.document.first } == [moment == 5 ? 3 : 4])
+        }
+    }
+
     @Test func whatIsOnEveryReplicaMakesRoomAndNothingElse() throws {
         let memory = ReplayMemory(capacity: 2_100, replicated: true)
         for number in 1...3 { #expect(put(memory, try item(number, moment: number))) }
