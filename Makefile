@@ -22,7 +22,7 @@ BASE ?=
 LOAD = --rounds $(ROUNDS) --seconds $(SECONDS)
 PORTCULLIS := .build/release/portcullis
 
-.PHONY: help run build test soak demo readme bench bench-scaling bench-alerta bench-compare bench-kubernetes bench-sizing bench-document bench-micro \
+.PHONY: help run build test soak demo readme bench bench-scaling bench-alerta bench-compare bench-kubernetes bench-sizing bench-document bench-micro bench-causes \
 	instructions instructions-write lint format install-build install-run install-test install-lint install-bench \
 	install-alerta install-instructions
 
@@ -56,6 +56,9 @@ bench: install-bench build ## every target of docs/performance.md, in ROUNDS (3)
 bench-micro: install-build ## what the parts of a request's road cost, one by one
 	swift build -c release --product portcullis-micro --static-swift-stdlib
 	@.build/release/portcullis-micro <Benchmarks/alert.json
+
+bench-causes: install-bench build ## what Redis's thread does, and the longest fsync beside a p99
+	@Benchmarks/causes.py $(PORTCULLIS)
 
 bench-scaling: install-bench build ## more hosts, connections, alerts a request, fingerprints
 	@Benchmarks/scaling.py $(PORTCULLIS) $(LOAD)
