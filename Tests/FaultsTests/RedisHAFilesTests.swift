@@ -119,10 +119,15 @@ import Testing
         // One that is not promoted and never follows: the failover goes on until it is given up.
         try await slow.redis("CONFIG", "SET", "replica-priority", "0")
         try await slow.redis("CONFIG", "SET", "masterauth", "wrong")
+        // A Sentinel asks every 10 s.
+        try await eventually("its priority at the Sentinel", within: .seconds(30)) {
+            let words = try await promoted.sentinel("SENTINEL", "REPLICAS", RedisGroup.name)
+            return zip(words, words.dropFirst()).contains { $0 == ("slave-priority", "0") }
+        }
         old.killPod()
         slow.sentinel?.kill()
         old.erase()
-        try await promoted.sentinel("SENTINEL", "FAILOVER", RedisGroup.name)
+        #expect(try await promoted.sentinel("SENTINEL", "FAILOVER", RedisGroup.name) == ["OK"])
         try await eventually("the middle of a failover", within: .seconds(30)) {
             guard try await promoted.redis("ROLE").first == "master" else { return false }
             return try await promoted.sentinel("SENTINEL", "GET-MASTER-ADDR-BY-NAME", RedisGroup.name).last

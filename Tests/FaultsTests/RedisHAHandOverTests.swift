@@ -28,7 +28,8 @@ import Testing
                 (try await old.redis("DBSIZE").first.flatMap { Int($0) } ?? 0) > 1_000
             }
             let run = try await old.script("hand-over")
-            #expect(run.end == .exited(0), "\(run.errors)")
+            let logs = group.sentinels.map { $0.output.suffix(3_000) }
+            #expect(run.end == .exited(0), "\(run.errors); the Sentinels: \(logs)")
             let numbers = try await acknowledged
             let new = try #require(try await group.masterMember())
             #expect(new !== old)
@@ -118,5 +119,38 @@ import Testing
         try await eventually("a replica in step") { try await group.members[1].redis("PING") == ["PONG"] }
         #expect(try await group.members[1].script("hand-over").end == .exited(0))
         #expect(try await group.members[0].redis("ROLE").first == "master")
+    }
+
+    /// A Sentinel whose machine stood still for 2 s is in TILT for 30 s: it answers OK to SENTINEL FAILOVER, and begins nothing.
+    @Test(arguments: [[1], [0, 1, 2]]) func aSentinelThatStoodStillIsNotReliedOn(_ tilted: [Int]) async throws {
+        // No other takes the paused master for down, and helps out.
+        let group = try await RedisGroup.deployed(down: 120_000)
+        let old = try #require(try await group.masterMember())
+        #expect(old.place == 0)
+        for place in tilted {
+            let member = group.members[place]
+            // Any time between two turns of its timer is too long now.
+            try await member.sentinel("SENTINEL", "DEBUG", "tilt-trigger", "1")
+            try await eventually("TILT") { try await member.sentinel("INFO", "sentinel").contains("sentinel_tilt:1") }
+            try await member.sentinel("SENTINEL", "DEBUG", "tilt-trigger", "2000")
+        }
+        let run = try await old.script("hand-over")
+        #expect(run.end == .exited(0), "\(run.errors)")
+        #expect(try await group.masterMember() !== old)
+    }
+
+    /// A Redis that writes its first log, as after it was sent everything by a master, refuses SIGTERM, and hears of it only once.
+    @Test(arguments: [0, 2]) func aPodIsNotStoppedWhileItsRedisWouldRefuse(_ place: Int) async throws {
+        let group = try await RedisGroup.deployed()
+        let member = group.members[place]
+        let lines = (1...2_000).map { "SET {portcullis}:w\($0) \($0)\n" }
+        try await group.members[0].script("ask", "redis", input: lines.joined())
+        try await eventually("all of them") { try await member.redis("DBSIZE") == ["2000"] }
+        // Four seconds for that many.
+        try await member.redis("CONFIG", "SET", "rdb-key-save-delay", "2000")
+        try await member.redis("CONFIG", "SET", "appendonly", "no")
+        try await member.redis("CONFIG", "SET", "appendonly", "yes")
+        try await member.stopPod()
+        #expect(!member.log.contains("can't exit"))
     }
 }

@@ -92,7 +92,10 @@ public final class DeployedMember: RedisInstance {
 
     public func stop() async throws {
         redis?.signal(SIGTERM)
-        try await redis?.wait(within: .seconds(30))
+        try await eventually("the end of member \(place)'s Redis; its log: \(log.suffix(2_000))", within: .seconds(30))
+        {
+            redis?.end != nil
+        }
     }
 
     public func kill() { redis?.kill() }
@@ -113,7 +116,7 @@ public final class DeployedMember: RedisInstance {
     {
         try await ChildProcess.run(
             "sh", [RedisGroup.folder + "/\(name).sh"] + words, environment: environment, input: input,
-            within: .seconds(90))
+            within: .seconds(120))
     }
 
     /// What its Redis answers the operator, line by line, errors too.

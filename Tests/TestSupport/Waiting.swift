@@ -10,25 +10,27 @@ public struct TestFailure: Error, CustomStringConvertible, Sendable {
 /// Waits for something that will happen, with a bound.
 /// - Parameter what: completes the sentence "never saw …".
 public func eventually(
-    _ what: String, within bound: Duration = .seconds(20), every interval: Duration = .milliseconds(20),
+    _ what: @autoclosure () -> String, within bound: Duration = .seconds(20),
+    every interval: Duration = .milliseconds(20),
     isolation: isolated (any Actor)? = #isolation, _ condition: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + bound
     while try await !condition() {
-        guard ContinuousClock.now < deadline else { throw TestFailure("never saw \(what)") }
+        guard ContinuousClock.now < deadline else { throw TestFailure("never saw \(what())") }
         try await Task.sleep(for: interval)
     }
 }
 
 /// Waits until `find` returns something, with a bound.
 public func eventually<Found>(
-    find what: String, within bound: Duration = .seconds(20), every interval: Duration = .milliseconds(20),
+    find what: @autoclosure () -> String, within bound: Duration = .seconds(20),
+    every interval: Duration = .milliseconds(20),
     isolation: isolated (any Actor)? = #isolation, _ find: () async throws -> Found?
 ) async throws -> Found {
     let deadline = ContinuousClock.now + bound
     while true {
         if let found = try await find() { return found }
-        guard ContinuousClock.now < deadline else { throw TestFailure("never saw \(what)") }
+        guard ContinuousClock.now < deadline else { throw TestFailure("never saw \(what())") }
         try await Task.sleep(for: interval)
     }
 }

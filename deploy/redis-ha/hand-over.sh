@@ -1,6 +1,6 @@
 #!/bin/sh
-# hand-over.sh: makes another member the master without losing what this one has acknowledged. It does nothing at a replica.
-# Kubernetes runs it before it stops a pod.
+# hand-over.sh: makes another member the master without losing what this one has acknowledged. A replica has nothing to hand over.
+# Kubernetes runs it before it stops a pod, a replica's too: it waits until Redis can be stopped.
 # shellcheck source=deploy/redis-ha/group.sh
 . "$(dirname "$0")/group.sh"
 
@@ -16,10 +16,18 @@ within() {
     done
 }
 
+# heeds: whether Redis heeds SIGTERM. It refuses while it writes a first log, as it does when a master has sent it everything; and
+# Kubernetes says it once.
+heeds() { ! redis INFO | grep -qE '^(master_link_status:down|aof_rewrite_in_progress:1|aof_rewrite_scheduled:1)'; }
+
+# come_to_rest: until Redis may be stopped.
+come_to_rest() { within 15 heeds || say "Redis has no link to its master, or writes its whole log"; }
+
 # give_up WHY: this member goes on as the master.
 give_up() {
     redis CLIENT UNPAUSE >/dev/null
     say "not handed over: $1"
+    come_to_rest
     exit 1
 }
 
@@ -50,28 +58,48 @@ replaced() {
     [ -n "$successor" ] && [ "$successor" != "$own_host $own_redis_port" ]
 }
 
-# begun: whether a Sentinel has begun the failover. This pod's own comes last: it may be on its way out too.
-begun() {
-    if replaced; then return; fi
+# steps_on MEMBER: whether its Sentinel goes on with what it begins. After its machine stood still for 2 s it does nothing for 30,
+# while it answers OK to everything.
+steps_on() {
+    ask "${1%%:*}" "${1##*:}" INFO sentinel | tr -d '\r' | grep -qx sentinel_tilt:0
+}
+
+# under_way: whether a Sentinel is at a failover, or has begun one now. This pod's own comes last: it may be on its way out too.
+under_way() {
+    if sightings | grep -qE 'failover_in_progress|promoted'; then return; fi
     # shellcheck disable=SC2086
     for member in $(printf '%s\n' $MEMBERS | grep -vxF "$(member "$own")") "$(member "$own")"; do
-        if ask "${member%%:*}" "${member##*:}" SENTINEL FAILOVER "$master_name" >/dev/null; then return; fi
+        if steps_on "$member" && ask "${member%%:*}" "${member##*:}" SENTINEL FAILOVER "$master_name" >/dev/null; then
+            return
+        fi
     done
     return 1
 }
 
-if [ "$(redis ROLE | head -n 1)" != master ]; then exit 0; fi
+# handed_over: whether the Sentinels name another master. What a Sentinel has begun may come to nothing, and is begun again then.
+handed_over() {
+    if replaced; then return; fi
+    if under_way; then begun=yes; fi
+    return 1
+}
+
+if [ "$(redis ROLE | head -n 1)" != master ]; then
+    come_to_rest
+    exit 0
+fi
 
 # Without the pause this member would go on acknowledging writes that the promoted one never sees. It ends by itself, should
 # this script be killed.
 redis CLIENT PAUSE 90000 WRITE >/dev/null
 offset=$(redis INFO replication | sed -n 's/^master_repl_offset:\([0-9]*\).*/\1/p')
 within 10 in_step "$offset" || give_up "no replica is in step, or not all that live"
-# As long as it may take a Sentinel to hear that a replica may be promoted.
-within 12 begun || give_up "no Sentinel begins a failover"
-within 20 replaced || give_up "the Sentinels name no other master"
+begun=
+# A Sentinel may take 12 s to hear that a replica may be promoted, one that stood still 30 s to go on, and a failover 10 s to come
+# to nothing.
+within 50 handed_over || give_up "${begun:+a failover was begun, and }the Sentinels name no other master"
 # Sentinel would tell it only some seconds later. Paused clients find a replica and go to the new master.
 # shellcheck disable=SC2086
 redis REPLICAOF $successor >/dev/null
 redis CLIENT UNPAUSE >/dev/null
 say "handed over to $successor"
+come_to_rest
