@@ -74,11 +74,12 @@ let package = Package(
                 .embedInCode("deduplicate.lua"), .embedInCode("storm.lua"), .embedInCode("persist.lua"),
             ],
             swiftSettings: settings),
+        .target(name: "CMemory", linkerSettings: [.linkedLibrary("jemalloc")]),
         .target(name: "Sinks", dependencies: ["SignalKit", "JSON", "Kubernetes"], swiftSettings: settings),
         .target(
             name: "Host",
             dependencies: [
-                "SignalKit", "JSON", "Redis", "Kubernetes", "Adapters", "Policies", "Sinks",
+                "SignalKit", "JSON", "Redis", "Kubernetes", "Adapters", "Policies", "Sinks", "CMemory",
                 host("Hummingbird", "hummingbird"), host("HummingbirdTLS", "hummingbird"),
                 host("HummingbirdHTTP2", "hummingbird"), host("HTTPTypes", "swift-http-types"),
                 host("NIOCore", "swift-nio"), host("NIOPosix", "swift-nio"), host("NIOSSL", "swift-nio-ssl"),

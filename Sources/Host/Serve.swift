@@ -1,3 +1,4 @@
+import CMemory
 import Logging
 import Redis
 import SignalKit
@@ -102,7 +103,14 @@ struct Serve: Sendable {
             }
         }
         let owning = Task {
-            if let error = await queuesWithoutOwner(store) { ends.continuation.yield(error) }
+            if let error = await queuesWithoutOwner(store) {
+                ends.continuation.yield(error)
+            } else {
+                // Started, with a store that answers: most of what that took is not needed again. What everybody needs at first is,
+                // and is not to be fetched twice.
+                try? await Task.sleep(for: .seconds(3))
+                cmemory_release_code()
+            }
         }
         defer {
             trapping.cancel()

@@ -10,8 +10,9 @@ import SignalKit
 final class ReplayMemory: Sendable {
     /// After so long everything that is ever going to be promoted has it, or is not going to be promoted.
     static let age = Duration.seconds(30)
-    /// What an entry takes besides its bytes: keys, places in tables.
-    static let overhead = 200
+    /// What an entry takes besides its bytes, about: some 270 are its place in a table that is half full, 70 that in the order, the
+    /// rest heads of arrays and what the allocator rounds up to.
+    static let overhead = 500
 
     /// A signal as it was answered.
     struct Signal: Sendable {
