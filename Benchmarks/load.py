@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from systems import SENDER_CORES, Bench, Failure, Host, Process, Redis, RedisClient, pin
+from systems import PLACES, Bench, Failure, Host, Process, Redis, RedisClient, pin
 
 HERE = Path(__file__).resolve().parent
 CONNECTIONS = 32
@@ -49,7 +49,7 @@ class Wrk:
             "--timeout", "30s", *header, "--script", str(HERE / "post.lua"), url, "--", kind, str(alerts), str(fingerprints),
             str(start), str(rate), shape,
         ], stdout=subprocess.PIPE, text=True)
-        pin(self.child.pid, SENDER_CORES)
+        pin(self.child.pid, PLACES.sender)
 
     def result(self, some: bool = True) -> Run:
         """Fails without an answer, unless `some` is false: large requests may take longer than a short warming up."""
@@ -214,7 +214,7 @@ def benchmark(redis: Redis, calls: dict[str, list[bytes]], kind: str, alerts: in
         child = subprocess.Popen(
             [b"redis-benchmark", b"-p", b"%d" % redis.port, b"-c", b"%d" % connections, b"-n", b"%d" % count, b"-r",
              b"%d" % span, b"--csv", *words], stdout=subprocess.PIPE)
-        pin(child.pid, SENDER_CORES)
+        pin(child.pid, PLACES.sender)
         text = child.communicate()[0]
         # The first column is the whole call, which is any bytes; the second of eight is what is asked for.
         found = re.search(rb'"([0-9.]+)"(?:,"[0-9.]+"){6}\s*$', text)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import load
 from load import Bodies, Run, Sender, Wrk, post_new, send
-from systems import Bench, Failure, Host
+from systems import Bench, Failure, Host, apart
 
 KINDS = ("repeated", "new")
 SHAPES = (1, 64)
@@ -61,7 +61,8 @@ class Rates:
 
 
 def rates(bench: Bench) -> tuple[list[Row], Rates]:
-    """Targets 1, 2, 3 and 5: a host, Alertmanager and the script alone, each on an empty store, in turns."""
+    """Targets 1, 2, 3 and 5: a host, Alertmanager and the script alone, each on an empty store, in turns. What is compared with the
+    script has Redis on a core of its own, as the script has; what is compared with Alertmanager has all cores, as that has."""
     found = Rates()
     for _ in range(bench.rounds):
         for alerts in SHAPES:
@@ -73,7 +74,9 @@ def rates(bench: Bench) -> tuple[list[Row], Rates]:
                     run = Wrk(other.url, kind, alerts, bench.seconds, watched={"alertmanager": other}).result()
                     found.runs["alertmanager", kind, alerts].append(run)
         for kind in KINDS:
-            with bench.redis() as redis:
+            with apart(), bench.host() as host:
+                found.runs["host apart", kind, 64].append(send(host, kind, 64, bench.seconds))
+            with apart(), bench.redis() as redis:
                 calls = load.gate_calls(bench, redis, 64)
                 counts = [1, 2, 4, 8, 16, 32]
                 random.shuffle(counts)
@@ -95,7 +98,7 @@ def _rate_rows(found: Rates) -> Iterator[Row]:
         return [one / other for one, other in zip(first, second, strict=True)]
 
     for kind in KINDS:
-        values = [100 * value for value in ratio(each("host", kind, 64), found.script[kind])]
+        values = [100 * value for value in ratio(each("host apart", kind, 64), found.script[kind])]
         yield Row("1", f"end to end of the script's rate, 64 a request, {kind}", "%", values, 85, True,
                   "redis-benchmark at its best of 1 to 32 connections, " + ", ".join(map(str, found.best[kind])))
     for kind, bound in (("repeated", 80_000.0), ("new", 30_000.0)):

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import figure, machine, save
 from load import CONNECTIONS, FINGERPRINTS, Run, Wrk, send
 from measures import spaced
-from systems import HOST_CORES, PIN, Bench, Failure, Host, Process
+from systems import CORES, Bench, Failure, Host, Process, apart
 
 AXES: dict[str, tuple[int, ...]] = {
     "hosts on one Redis": (1, 2, 4),
@@ -41,7 +41,7 @@ class Point:
         """What has no more to give. On cores of their own a process is at its end before it is at 100 %."""
         if self.busy["redis"] > 0.85:
             return "Redis's one thread"
-        if PIN and self.busy["host"] + self.busy["wrk"] > 0.85 * len(HOST_CORES):
+        if self.busy["host"] + self.busy["wrk"] > 0.85 * max(1, len(CORES) - 1):
             return "the cores of host and sender"
         return "the way there and back, with its fsync"
 
@@ -118,7 +118,7 @@ def main() -> int:
     words = parser.parse_args()
     runs: dict[tuple[str, int, str], list[Run]] = defaultdict(list)
     alerts: dict[tuple[str, int], int] = {}
-    with Bench(words.executable.resolve(), words.rounds, words.seconds) as bench:
+    with apart(), Bench(words.executable.resolve(), words.rounds, words.seconds) as bench:
         about = machine(bench.work.parent)
         for turn in range(bench.rounds):
             for axis, places in AXES.items():

@@ -13,18 +13,37 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 STORM = "  - {use: storm}\n"
 TICKS = os.sysconf("SC_CLK_TCK")
 CORES = sorted(os.sched_getaffinity(0))
-# Redis has the first core, a host the others, and what sends the last one: on two cores the host and the sender share theirs.
-# Systems that are not two processes have all cores. PIN=0 leaves it to the kernel.
-PIN = len(CORES) > 1 and os.environ.get("PIN", "1") != "0"
-REDIS_CORES = CORES[:1] if PIN else CORES
-HOST_CORES = CORES[1:] if PIN else CORES
-SENDER_CORES = CORES[-1:] if PIN else CORES
+
+
+@dataclass
+class Places:
+    """Where processes run that are started now: anywhere, or `apart`."""
+
+    redis: list[int] = field(default_factory=lambda: CORES)
+    host: list[int] = field(default_factory=lambda: CORES)
+    sender: list[int] = field(default_factory=lambda: CORES)
+
+
+PLACES = Places()
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Redis has the first core, hosts the others, and what sends the last one: on two cores a host and its sender share theirs.
+    PIN=0 leaves it to the kernel."""
+    if len(CORES) > 1 and os.environ.get("PIN", "1") != "0":
+        PLACES.redis, PLACES.host, PLACES.sender = CORES[:1], CORES[1:], CORES[-1:]
+    try:
+        yield
+    finally:
+        PLACES.redis, PLACES.host, PLACES.sender = CORES, CORES, CORES
 
 
 class Failure(Exception):
@@ -146,7 +165,7 @@ class Redis(Process):
             "redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(directory), "--save", "",
             "--appendonly", "yes", "--appendfsync", "always", "--no-appendfsync-on-rewrite", "no",
             "--maxmemory-policy", "noeviction", "--auto-aof-rewrite-min-size", "256mb",
-        ], REDIS_CORES)
+        ], PLACES.redis)
         super().__init__(self.child.pid)
         eventually("Redis", lambda: self.client().call("PING") == b"PONG")
 
@@ -171,7 +190,7 @@ class Host(Process):
             "adapters:\n  - {use: prometheus, path: /api/v2/alerts, authenticate: none}\n"
             f"policies:\n  - {{use: deduplicate}}\n{storm}  - {{use: persist, durability: fsync, backlog: 10000000}}\n"
             f"sinks:\n  - {sink or f'{{use: jsonl, name: file, path: {self.lines}, when_full: refuse}}'}\n")
-        self.child = bench.start("host", [*wrapper, str(executable), "serve", "--config", str(configuration)], HOST_CORES)
+        self.child = bench.start("host", [*wrapper, str(executable), "serve", "--config", str(configuration)], PLACES.host)
         super().__init__(self.child.pid)
         if wait:
             self.wait()
@@ -183,7 +202,7 @@ class Host(Process):
     def wait(self) -> None:
         eventually("the store open", lambda: self.metric("portcullis_store_up") == 1)
         if self.external is None:
-            pin(self.redis.pid, REDIS_CORES)
+            pin(self.redis.pid, PLACES.redis)
 
     @property
     def redis(self) -> Process:
