@@ -165,6 +165,7 @@ class Redis(Process):
             "redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(directory), "--save", "",
             "--appendonly", "yes", "--appendfsync", "always", "--no-appendfsync-on-rewrite", "no",
             "--maxmemory-policy", "noeviction", "--auto-aof-rewrite-min-size", "256mb",
+            "--lazyfree-lazy-expire", "yes",
         ], PLACES.redis)
         super().__init__(self.child.pid)
         eventually("Redis", lambda: self.client().call("PING") == b"PONG")

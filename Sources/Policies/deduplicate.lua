@@ -17,13 +17,19 @@ return function(settings, kit)
     end
   end
 
+  -- A new record and its write, made once for all signals of a call: one is written before the next is looked at.
+  local new, opening = {state = kit.FIRING, reason = 0, count = 1}, nil
+  local function write_new() kit.write(opening.fingerprint, new) end
+
   local function open(signal, before)
-    local record = {state = kit.FIRING, reason = 0, count = 1, episode = signal.clock, version = signal.clock,
-      last = signal.clock, start = signal.starts, resolve = before and before.resolve or 0,
-      announced = signal.clock, follows = before and before.episode or 0, filed = before and before.filed or 0}
-    extend(record, signal)
-    signal.record, signal.opening = record, true
-    return 'pass', function() kit.write(signal.fingerprint, record) end
+    local now = signal.clock
+    new.episode, new.version, new.last, new.announced, new.start = now, now, now, now, signal.starts
+    new.resolve, new.follows, new.filed = 0, 0, 0
+    if before then new.resolve, new.follows, new.filed = before.resolve, before.episode, before.filed end
+    new.storm, new.packed = nil, nil
+    extend(new, signal)
+    signal.record, signal.opening, opening = new, true, signal
+    return 'pass', write_new
   end
 
   local function repeated(signal, record)

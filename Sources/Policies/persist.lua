@@ -1,7 +1,10 @@
 -- Queues the episode for every sink, with its document.
 return function(settings, kit)
+  local queue, accepted
+  local function write() queue(accepted.record, accepted.document) end
+
   return function(signal)
-    local queue = kit.queue(signal.fingerprint, signal.clock, signal.clock)
-    return 'accepted', function() queue(signal.record, signal.document) end
+    queue, accepted = kit.queue(signal.fingerprint, signal.clock, signal.clock), signal
+    return 'accepted', write
   end
 end

@@ -2,18 +2,58 @@
 -- group and the member as JSON.
 --
 -- A group's window is `W`, two bytes with the number of times, those times (the last rate_count ones), and the last
--- time of each recent target. While a storm is open, the key holds `S` and the storm. A storm's id is the group and the
--- reading at its opening, six bytes, the highest first.
+-- time of each recent target. It is a field of a hash, `g:<number>`, of which there is one for each stretch of time that is as long as a
+-- window: what was written neither in this stretch nor in the one before is in no window any more, and goes as a whole. The hash
+-- `open` has the last storm of each group, until it is closed. A storm's id is the group and the reading at its opening, six bytes,
+-- the highest first.
 return function(settings, kit)
-  local spanned, bytes
+  local STRETCH = max(settings.rate_per, settings.spread_per)
+  local open = kit.key('open')
+  -- Of each group of the call: its window, and its storm.
+  local current, windows, storms
+
+  -- The first signal that comes here reads for all. A window that has become a storm is empty.
+  local function look(now)
+    local number, groups = floor(now / STRETCH), kit.column(1)
+    local this, before = kit.key('g:', number), kit.key('g:', number - 1)
+    local ids = redis.call('HMGET', open, unpack(groups))
+    local new, old = redis.call('HMGET', this, unpack(groups)), redis.call('HMGET', before, unpack(groups))
+    -- In the background, should there be many.
+    redis.call('UNLINK', kit.key('g:', number - 2))
+    current, windows, storms = this, {}, {}
+    for place, group in ipairs(groups) do
+      local window, id = new[place] or old[place], ids[place]
+      if window then windows[group] = window end
+      if id then storms[group] = id end
+    end
+  end
+
+  local function keep(group, window)
+    windows[group] = window
+    kit.put(current, group, window, 2 * STRETCH)
+  end
+
+  -- The write of a signal that opens no storm; made once for all of a call.
+  local counted, counted_group
+  local function write_count() keep(counted_group, counted) end
+
+  -- A time's bytes, and the windows of nothing else: without a target, and in front of one.
+  local spanned, bytes, alone, before_target
   local function span(time)
-    if time ~= spanned then spanned, bytes = time, to_bytes('<I6', time) end
+    if time ~= spanned then
+      spanned, bytes = time, to_bytes('<I6', time)
+      alone = 'W\1\0' .. bytes
+      before_target = alone .. bytes
+    end
     return bytes
   end
 
   -- The window with one more episode in it; and whether that crosses a line.
   local function count(window, now, target)
-    if not window then return 'W\1\0' .. span(now) .. (target == '' and '' or span(now) .. target), false end
+    if not window or window == '' then
+      span(now)
+      return target == '' and alone or before_target .. target, false
+    end
     if sub(window, 1, 1) ~= 'W' or #window < 3 then kit.fault('a storm window is unreadable') end
     local length = from_bytes('<I2', window, 2) * 6
     local times, targets = sub(window, 4, 3 + length), sub(window, 4 + length)
@@ -46,12 +86,11 @@ return function(settings, kit)
   end
 
   -- Ids of one group are as long as each other, so the later opened is the greater.
-  local function opened(id, key, group, now)
-    redis.call('HSET', kit.key('s:', id), 'opened', now, 'group', group, 'window', key, 'flush', settings.flush, 'quiet',
+  local function opened(id, group, named, now)
+    redis.call('HSET', kit.key('s:', id), 'opened', now, 'group', named, 'flush', settings.flush, 'quiet',
       settings.quiet, 'longest', settings.longest, 'listed', settings.list_members)
-    local window = redis.call('GET', key)
-    if window and sub(window, 1, 1) == 'S' and sub(window, 2) > id then return end
-    redis.call('SET', key, 'S' .. id, 'PX', settings.longest + 3600000)
+    local other = redis.call('HGET', open, group)
+    if not other or other < id then redis.call('HSET', open, group, id) end
   end
 
   local function new(id, now)
@@ -59,7 +98,7 @@ return function(settings, kit)
       flush = settings.flush, quiet = settings.quiet, longest = settings.longest}
   end
 
-  local function join(signal, storm, opening, key)
+  local function join(signal, storm, opening)
     local now, fingerprint = signal.clock, signal.fingerprint
     local member = redis.call('HGET', kit.key('n:', storm.id), fingerprint)
     local queue = kit.queue(storm.id, now, max(now, storm.announced + storm.flush))
@@ -76,7 +115,10 @@ return function(settings, kit)
       redis.call('HSET', kit.key('n:', storm.id), fingerprint, 'f' .. signal.arguments[4])
       kit.write_storm(storm)
       if opening then
-        opened(storm.id, key, signal.arguments[3], now)
+        local group = signal.arguments[1]
+        opened(storm.id, group, signal.arguments[3], now)
+        storms[group] = storm.id
+        keep(group, '')
         redis.call('ZADD', kit.key('storms'), kit.closing(storm), storm.id)
       end
     end
@@ -110,8 +152,8 @@ return function(settings, kit)
       redis.call('ZADD', kit.key('m:', id), record.episode, fingerprint)
       redis.call('HSET', kit.key('n:', id), fingerprint, (firing and 'f' or 'r') .. arguments[4])
       if opening then
-        local key = kit.key('g:', arguments[1])
-        opened(id, key, arguments[3], storm.opened)
+        opened(id, arguments[1], arguments[3], storm.opened)
+        kit.put(kit.key('g:', floor(clock / STRETCH)), arguments[1], '', 2 * STRETCH)
         redis.call('ZADD', kit.key('storms'), kit.closing(storm), id)
       elseif ended then
         redis.call('ZREM', kit.key('ended'), id)
@@ -124,21 +166,20 @@ return function(settings, kit)
 
   return function(signal)
     local now, group, target = signal.clock, signal.arguments[1], signal.arguments[2]
-    local key = kit.key('g:', group)
-    local window = redis.call('GET', key)
-    if window and sub(window, 1, 1) == 'S' then
-      local storm = kit.storm(sub(window, 2))
+    if not windows then look(now) end
+    local id = storms[group]
+    if id then
+      local storm = kit.storm(id)
       if storm and storm.state == 'open' and now < kit.closing(storm) then return join(signal, storm) end
-      window = nil
     end
-    local counted, crossed = count(window, now, target)
+    local crossed
+    counted, crossed = count(windows[group], now, target)
     if crossed then
-      local id = group .. string.char(floor(now / 1099511627776) % 256, floor(now / 4294967296) % 256,
+      id = group .. string.char(floor(now / 1099511627776) % 256, floor(now / 4294967296) % 256,
         floor(now / 16777216) % 256, floor(now / 65536) % 256, floor(now / 256) % 256, now % 256)
-      return join(signal, new(id, now), true, key)
+      return join(signal, new(id, now), true)
     end
-    return 'pass', function()
-      redis.call('SET', key, counted, 'PX', max(settings.rate_per, settings.spread_per))
-    end
+    counted_group = group
+    return 'pass', write_count
   end, restore
 end

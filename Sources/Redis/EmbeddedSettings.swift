@@ -22,6 +22,8 @@ enum EmbeddedSettings {
             // A busy log grows by tens of megabytes a second, and a rewrite takes as much of a core and of the disk as the work. So
             // much is read again in three seconds.
             ("auto-aof-rewrite-min-size", "256mb"),
+            // Storm windows go by the hash, which may be a large one.
+            ("lazyfree-lazy-expire", "yes"),
         ]
         return [server] + (required(directory) + further).flatMap { ["--" + $0.0, $0.1] }
     }

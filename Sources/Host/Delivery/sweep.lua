@@ -63,9 +63,16 @@ local function look(entry, at, place)
   end
 end
 
+-- Its group has a storm no more, or a later one.
+local function end_of(id)
+  local open, group = kit.key('open'), string.sub(id, 1, 16)
+  if redis.call('HGET', open, group) == id then redis.call('HDEL', open, group) end
+end
+
 local function close(id, at)
   local storm = kit.storm(id)
   if not storm then
+    end_of(id)
     redis.call('ZREM', storms, id)
   elseif storm.state ~= 'open' then
     redis.call('ZADD', storms, kit.FAR, id)
@@ -78,8 +85,7 @@ local function close(id, at)
     redis.call('ZADD', storms, kit.FAR, id)
     kit.settle(storm, at)
     kit.write_storm(storm)
-    local window = redis.call('HGET', kit.key('s:', id), 'window')
-    if window and redis.call('GET', window) == 'S' .. id then redis.call('DEL', window) end
+    end_of(id)
     queued = 1
   end
 end

@@ -55,11 +55,26 @@ local function answer(code, step, rest)
   out = out + 2
 end
 
--- Runs the steps until one gives a verdict, then the writes it left, the last step's first. Answers whether it is decided: not
+-- An argument of the running step, of every signal of the call that has any: what they need is read together.
+function kit.column(number)
+  local skip, column = 1 + number, {}
+  for index = 1, signal.step - 1 do skip = skip + steps[index].arguments end
+  for place = 1, count do
+    local at = words[place]
+    if string.byte(ARGV[at]) ~= KNOWN then column[#column + 1] = ARGV[at + skip] end
+  end
+  return column
+end
+
+-- What the steps of the signal that is decided have left to write.
+local writes = {}
+
+-- Runs the steps until one gives a verdict, then the writes they left, the last step's first. Answers whether it is decided: not
 -- when it takes more than is there of a problem that was taken for known.
 local function decide(at)
-  local writes
-  for index, step in ipairs(steps) do
+  local left = 0
+  for index = 1, #steps do
+    local step = steps[index]
     signal.step = index
     if step.arguments > 0 then
       local given = step.given
@@ -78,24 +93,20 @@ local function decide(at)
       if verdict == 'accepted' and index < #steps then kit.fault('only the last step accepts') end
       -- A record without its place in a queue would make every repeat a duplicate of what is stored nowhere.
       if not whole or (signal.opening and verdict ~= 'accepted' and verdict ~= 'aggregated') then
-        writes = nil
+        left = 0
         if signal.opening then signal.record = nil end
       end
       signal.verdict = verdict
       if write then write() end
-      if writes then
-        for index = #writes, 1, -1 do writes[index]() end
-      end
+      for place = left, 1, -1 do writes[place]() end
       return true
     end
     if write then
-      writes = writes or {}
-      writes[#writes + 1] = write
+      left = left + 1
+      writes[left] = write
     end
   end
-  if writes then
-    for index = #writes, 1, -1 do writes[index]() end
-  end
+  for place = left, 1, -1 do writes[place]() end
   return true
 end
 

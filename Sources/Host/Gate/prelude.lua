@@ -60,7 +60,7 @@ local held
 local known = {}
 
 function kit.hold(counts)
-  held = {records = {}, order = {}, documents = {}, queues = {}, due = {}, counts = counts or {}}
+  held = {records = {}, order = {}, documents = {}, queues = {}, due = {}, fields = {}, lives = {}, counts = counts or {}}
 end
 
 local function words(lists, key)
@@ -90,7 +90,24 @@ function kit.release()
     at = at + 2
   end
   if at > 0 then redis.call('MSET', unpack(words)) end
+  for key, values in pairs(held.fields) do
+    redis.call('HSET', key, unpack(values))
+    redis.call('PEXPIRE', key, held.lives[key])
+  end
   kit.hold(held.counts)
+end
+
+-- Sets a field of a hash that lives for `ms` from then on.
+function kit.put(key, field, value, ms)
+  if not held then
+    redis.call('HSET', key, field, value)
+    redis.call('PEXPIRE', key, ms)
+    return
+  end
+  local list = words(held.fields, key)
+  local at = #list
+  list[at + 1], list[at + 2] = field, value
+  held.lives[key] = ms
 end
 
 -- Queues a member for a sink from `time` on.

@@ -92,6 +92,16 @@ import Testing
         #expect(try await turned(rig, "") == 3)
     }
 
+    /// A policy that reads for all signals of a call finds its own argument in each, whatever is in front of it.
+    @Test func aPolicyInFrontMovesNobodysArguments() async throws {
+        let small = [Rig.section("rate", Rig.entry("count", "3"), Rig.entry("per", "1m"))]
+        let rig = try await Rig(storm: small, first: [Turnstile()])
+        for place in 0..<3 { #expect(await rig.verdict(try Rig.signal(target: "pod-\(place)")) == .accepted) }
+        let last = await rig.decide(
+            try Rig.signal("B"), try Rig.signal(target: "pod-3"), try Rig.signal("C", isKnown: true))
+        #expect(last.map(\.verdict) == [.accepted, .aggregated, .accepted])
+    }
+
     @Test func aMemberOfAStormIsKeptThoughLaterPoliciesNeverSeeIt() async throws {
         let rig = try await Rig(storm: [Rig.section("rate", Rig.entry("count", "1"))], further: [Turnstile()])
         #expect(await rig.verdict(try Rig.signal(target: "a")) == .accepted)
