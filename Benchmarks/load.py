@@ -174,10 +174,11 @@ def gate_calls(bench: Bench, redis: Redis, alerts: int) -> dict[str, list[bytes]
         sender.close()
         host.drained(alerts)
         names = {bytes.fromhex(json.loads(line)["fingerprint"]) for line in host.lines.read_bytes().splitlines()}
-        for key in redis.client().keys():
-            name = key.split(b":", 2)[-1]
-            if len(name) in (16, 32):
-                names.add(name)
+        client = redis.client()
+        for key in client.keys():
+            if key.split(b":", 2)[1] == b"g":
+                names.update(client.call("HKEYS", key))
+        client.close()
     return {kind: _randomized(call, names, alerts) for kind, call in calls.items()}
 
 

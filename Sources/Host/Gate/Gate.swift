@@ -10,7 +10,7 @@ final class Gate: Sendable {
     /// Signals of one call. Redis runs a script to its end before it looks at anybody else.
     static let signalsPerCall = 64
     /// Calls of one write: a request of any size is many of these, each with the store's time-out of its own.
-    static let callsPerWrite = 8
+    static let callsPerWrite = 4
 
     private let commands: GateCommands
     private let reader: GateReader
