@@ -17,7 +17,7 @@ from pathlib import Path
 
 import measures
 from measures import Row, spaced
-from systems import CORES, Bench, Failure
+from systems import CORES, PIN, Bench, Failure
 
 RESULTS = Path(__file__).resolve().parent / "results"
 GROUPS = ("rates", "latency", "memory", "store", "delivery", "large", "start", "outage")
@@ -39,7 +39,7 @@ def machine(directory: Path) -> dict[str, str]:
         "Redis": _said("redis-server", "--version").split(" sha")[0].removeprefix("Redis server "),
         "Alertmanager": _said("prometheus-alertmanager", "--version").split(" (")[0].removeprefix("alertmanager, version "),
         "wrk": _said("wrk", "--version").split(" [")[0].removeprefix("wrk "),
-    }
+    } | ({} if PIN else {"cores": "all left to the kernel (PIN=0)"})
 
 
 def figure(value: float) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import figure, machine, save
 from load import CONNECTIONS, FINGERPRINTS, Run, Wrk, send
 from measures import spaced
-from systems import CORES, Bench, Failure, Host, Process, apart
+from systems import CORES, PIN, Bench, Failure, Host, Process, apart
 
 AXES: dict[str, tuple[int, ...]] = {
     "hosts on one Redis": (1, 2, 4),
@@ -41,7 +41,7 @@ class Point:
         """What has no more to give. On cores of their own a process is at its end before it is at 100 %."""
         if self.busy["redis"] > 0.85:
             return "Redis's one thread"
-        if self.busy["host"] + self.busy["wrk"] > 0.85 * max(1, len(CORES) - 1):
+        if PIN and self.busy["host"] + self.busy["wrk"] > 0.85 * max(1, len(CORES) - 1):
             return "the cores of host and sender"
         return "the way there and back, with its fsync"
 

@@ -175,11 +175,11 @@ peak() { awk '/^VmHWM/ { print $2 }' "/proc/$host/status"; }
 echo
 row "the host" "memory"
 start "$storm" "$jsonl"
+# Until what only the start needed has gone back (decision 0018).
+sleep 5
 batches 2000 100 plain
 post_all
 eventually "all delivered" drained 2000
-# Until what only the start needed has gone back (decision 0018).
-sleep 5
 row "at rest, after 2 000 signals" "$(($(resident) / 1024)) MiB"
 
 connections=1000

@@ -20,6 +20,8 @@ from types import TracebackType
 STORM = "  - {use: storm}\n"
 TICKS = os.sysconf("SC_CLK_TCK")
 CORES = sorted(os.sched_getaffinity(0))
+# PIN=0 leaves all places to the kernel.
+PIN = len(CORES) > 1 and os.environ.get("PIN", "1") != "0"
 
 
 @dataclass
@@ -36,9 +38,8 @@ PLACES = Places()
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Redis has the first core, hosts the others, and what sends the last one: on two cores a host and its sender share theirs.
-    PIN=0 leaves it to the kernel."""
-    if len(CORES) > 1 and os.environ.get("PIN", "1") != "0":
+    """Redis has the first core, hosts the others, and what sends the last one: on two cores a host and its sender share theirs."""
+    if PIN:
         PLACES.redis, PLACES.host, PLACES.sender = CORES[:1], CORES[1:], CORES[-1:]
     try:
         yield

@@ -108,7 +108,7 @@ struct Serve: Sendable {
             } else {
                 // Started, with a store that answers: most of what that took is not needed again. What everybody needs at first is,
                 // and is not to be fetched twice.
-                try? await Task.sleep(for: .seconds(3))
+                guard (try? await Task.sleep(for: .seconds(3))) != nil else { return }
                 cmemory_release_code()
             }
         }

@@ -14,7 +14,11 @@ return function(settings, kit)
 
   -- The first signal that comes here reads for all. A window that has become a storm is empty.
   local function look(now)
-    local number, groups = floor(now / STRETCH), kit.column(1)
+    local number, groups, seen = floor(now / STRETCH), {}, {}
+    for _, group in ipairs(kit.column(1)) do
+      if not seen[group] then groups[#groups + 1] = group end
+      seen[group] = true
+    end
     local this, before = kit.key('g:', number), kit.key('g:', number - 1)
     local ids = redis.call('HMGET', open, unpack(groups))
     local new, old = redis.call('HMGET', this, unpack(groups)), redis.call('HMGET', before, unpack(groups))
@@ -34,8 +38,14 @@ return function(settings, kit)
   end
 
   -- The write of a signal that opens no storm; made once for all of a call.
-  local counted, counted_group
-  local function write_count() keep(counted_group, counted) end
+  local counted, counted_group, over
+  local function write_count()
+    keep(counted_group, counted)
+    if over then
+      redis.call('HDEL', open, counted_group)
+      storms[counted_group] = nil
+    end
+  end
 
   -- A time's bytes, and the windows of nothing else: without a target, and in front of one.
   local spanned, bytes, alone, before_target
@@ -85,12 +95,13 @@ return function(settings, kit)
     return 'W' .. to_bytes('<I2', #times / 6) .. times .. targets, crossed
   end
 
-  -- Ids of one group are as long as each other, so the later opened is the greater.
+  -- Of two storms of a group the later opened is the one that grows.
   local function opened(id, group, named, now)
     redis.call('HSET', kit.key('s:', id), 'opened', now, 'group', named, 'flush', settings.flush, 'quiet',
       settings.quiet, 'longest', settings.longest, 'listed', settings.list_members)
     local other = redis.call('HGET', open, group)
-    if not other or other < id then redis.call('HSET', open, group, id) end
+    -- Not by the ids as texts, which are in the order of somebody's language.
+    if not other or from_bytes('>I6', other, 17) < from_bytes('>I6', id, 17) then redis.call('HSET', open, group, id) end
   end
 
   local function new(id, now)
@@ -168,9 +179,12 @@ return function(settings, kit)
     local now, group, target = signal.clock, signal.arguments[1], signal.arguments[2]
     if not windows then look(now) end
     local id = storms[group]
+    over = false
     if id then
       local storm = kit.storm(id)
       if storm and storm.state == 'open' and now < kit.closing(storm) then return join(signal, storm) end
+      -- Mostly the sweeper has seen to that. One that is open may be made to grow again by what is restored.
+      over = not storm or storm.state ~= 'open'
     end
     local crossed
     counted, crossed = count(windows[group], now, target)

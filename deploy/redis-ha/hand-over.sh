@@ -4,6 +4,8 @@
 # shellcheck source=deploy/redis-ha/group.sh
 . "$(dirname "$0")/group.sh"
 
+started=$(date +%s)
+
 redis() { ask 127.0.0.1 "$own_redis_port" "$@"; }
 
 # within SECONDS WORD...: whether the command succeeds once.
@@ -16,16 +18,20 @@ within() {
     done
 }
 
-# heeds: whether Redis heeds SIGTERM. It refuses while it writes a first log, as it does when a master has sent it everything; and
-# Kubernetes says it once.
-heeds() { ! redis INFO | grep -qE '^(master_link_status:down|aof_rewrite_in_progress:1|aof_rewrite_scheduled:1)'; }
+# linked, written: whether Redis heeds SIGTERM. It refuses while it writes a first log, as it does when a master has sent it
+# everything; and Kubernetes says it once.
+linked() { info=$(redis INFO replication) && ! echo "$info" | grep -q '^master_link_status:down'; }
+written() { info=$(redis INFO persistence) && ! echo "$info" | grep -qE '^aof_rewrite_(in_progress|scheduled):1'; }
 
-# come_to_rest: until Redis may be stopped.
-come_to_rest() { within 15 heeds || say "Redis has no link to its master, or writes its whole log"; }
+# come_to_rest: until Redis may be stopped, and no longer than the pod has.
+come_to_rest() {
+    within 15 linked || say "Redis has no link to its master"
+    within $((100 - $(date +%s) + started)) written || say "Redis writes its whole log"
+}
 
 # give_up WHY: this member goes on as the master.
 give_up() {
-    redis CLIENT UNPAUSE >/dev/null
+    redis CLIENT UNPAUSE >/dev/null || :
     say "not handed over: $1"
     come_to_rest
     exit 1
@@ -64,22 +70,32 @@ steps_on() {
     ask "${1%%:*}" "${1##*:}" INFO sentinel | tr -d '\r' | grep -qx sentinel_tilt:0
 }
 
-# under_way: whether a Sentinel is at a failover, or has begun one now. This pod's own comes last: it may be on its way out too.
-under_way() {
+# begin: has a Sentinel begin a failover, when none is at one. This pod's own comes last: it may be on its way out too. Whoever was
+# asked has time to come to an end, also when nobody heard its answer: of two failovers at once each could promote another replica.
+begun=0
+begin() {
+    now=$(date +%s)
+    if [ "$now" -lt $((begun + 13)) ] || [ "$now" -ge "$last_begin" ]; then return; fi
     if sightings | grep -qE 'failover_in_progress|promoted'; then return; fi
     # shellcheck disable=SC2086
     for member in $(printf '%s\n' $MEMBERS | grep -vxF "$(member "$own")") "$(member "$own")"; do
-        if steps_on "$member" && ask "${member%%:*}" "${member##*:}" SENTINEL FAILOVER "$master_name" >/dev/null; then
+        if ! steps_on "$member"; then continue; fi
+        status=0
+        ask "${member%%:*}" "${member##*:}" SENTINEL FAILOVER "$master_name" >/dev/null || status=$?
+        # 124: it did not answer in time.
+        if [ "$status" = 0 ] || [ "$status" = 124 ]; then
+            begun=$(date +%s)
             return
         fi
     done
-    return 1
 }
 
 # handed_over: whether the Sentinels name another master. What a Sentinel has begun may come to nothing, and is begun again then.
 handed_over() {
     if replaced; then return; fi
-    if under_way; then begun=yes; fi
+    # For as long as this goes on.
+    redis CLIENT PAUSE 60000 WRITE >/dev/null || :
+    begin
     return 1
 }
 
@@ -93,10 +109,10 @@ fi
 redis CLIENT PAUSE 90000 WRITE >/dev/null
 offset=$(redis INFO replication | sed -n 's/^master_repl_offset:\([0-9]*\).*/\1/p')
 within 10 in_step "$offset" || give_up "no replica is in step, or not all that live"
-begun=
 # A Sentinel may take 12 s to hear that a replica may be promoted, one that stood still 30 s to go on, and a failover 10 s to come
-# to nothing.
-within 50 handed_over || give_up "${begun:+a failover was begun, and }the Sentinels name no other master"
+# to nothing: what is begun last has the time for it, or this member would take writes that the promoted one never sees.
+last_begin=$(($(date +%s) + 35))
+within 50 handed_over || give_up "the Sentinels name no other master"
 # Sentinel would tell it only some seconds later. Paused clients find a replica and go to the new master.
 # shellcheck disable=SC2086
 redis REPLICAOF $successor >/dev/null

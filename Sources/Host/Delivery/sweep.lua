@@ -75,6 +75,7 @@ local function close(id, at)
     end_of(id)
     redis.call('ZREM', storms, id)
   elseif storm.state ~= 'open' then
+    end_of(id)
     redis.call('ZADD', storms, kit.FAR, id)
   elseif kit.closing(storm) > at then
     redis.call('ZADD', storms, kit.closing(storm), id)
