@@ -261,7 +261,9 @@ class Bench:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is Failure:
             for log in sorted(self.work.glob("*.log"), key=os.path.getmtime)[-3:]:
-                print(f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-15:]))
+                # A request a line says little, and there are thousands.
+                lines = [line for line in log.read_text(errors="replace").splitlines() if '"level":"info"' not in line]
+                print(f"--- {log.name}\n" + "\n".join(lines[-25:]))
         try:
             self.stop()
         finally:
