@@ -87,4 +87,18 @@ import Testing
         _ = try await rig.delivery.sweep(most: 100)
         #expect(await rig.verdict(try member(15)) == .aggregated)
     }
+
+    /// As when a sweeper of before closed it: what names a storm that is over goes with the next signal of its group.
+    @Test func whatNamesAStormThatIsOverDoesNotStay() async throws {
+        let rig = try await Rig(storm: Self.small)
+        try await rig.at(.zero)
+        for place in 0..<4 { _ = await rig.decide(try member(place)) }
+        try await rig.redis.command("COPY", "{test}:open", "{test}:kept")
+        try await rig.at(.seconds(90))
+        _ = try await rig.delivery.sweep(most: 100)
+        #expect(try await rig.number("EXISTS", "{test}:open") == 0)
+        try await rig.redis.command("COPY", "{test}:kept", "{test}:open")
+        #expect(await rig.verdict(try member(10)) == .accepted)
+        #expect(try await rig.redis.command("HGETALL", "{test}:open").list.isEmpty)
+    }
 }
