@@ -2,29 +2,38 @@ internal import NIOCore
 import Synchronization
 
 /// The connections of one event loop to one server: what must not wait for replicas has its own, and so has what is no
-/// request's: behind a flood of those, delivery would have its turn once for all of them.
+/// request's: behind a flood of those, delivery would have its turn once for all of them. They are taken in turns.
 struct RedisLine: Sendable {
-    let plain: RedisConnection
-    /// Taken in turns. Redis writes 64 KiB of a reply to each in a turn of its loop, and a claim's is larger.
+    /// The first for all that is short; what is long has both.
+    let requests: [RedisConnection]
+    /// Redis writes 64 KiB of a reply to each in a turn of its loop, and a claim's is larger.
     let aside: [RedisConnection]
-    private let turn = Turn()
+    private let turns = (requests: Turn(), aside: Turn())
     /// Nil when no replica is waited for.
     let covered: CoveredWrites?
 
-    var connections: [RedisConnection] { [plain] + aside + (covered.map { [$0.connection] } ?? []) }
+    var connections: [RedisConnection] { requests + aside + (covered.map { [$0.connection] } ?? []) }
+
+    /// Redis reads as much of a connection in a turn of its loop. A longer write takes several turns, and two of these that are read side
+    /// by side share an fsync. With four connections it was no faster, and what is short is best sent together.
+    private static let read = 16 << 10
 
     /// - Parameter eventLoop: of the request that asks; nil when none does.
-    func connection(for eventLoop: (any EventLoop)?) -> RedisConnection {
-        eventLoop == nil ? aside[turn.next() % aside.count] : plain
+    func connection(for eventLoop: (any EventLoop)?, _ commands: [RedisCommand]) -> RedisConnection {
+        guard eventLoop != nil else { return turns.aside.next(of: aside) }
+        let isShort = commands.reduce(0) { $0 + $1.byteCount } < Self.read
+        return isShort ? requests[0] : turns.requests.next(of: requests)
     }
 
     private final class Turn: Sendable {
         private let count = Atomic<UInt>(0)
-        func next() -> Int { Int(count.wrappingAdd(1, ordering: .relaxed).oldValue & 0xFFFF) }
+        func next(of connections: [RedisConnection]) -> RedisConnection {
+            connections[Int(count.wrappingAdd(1, ordering: .relaxed).oldValue % UInt(connections.count))]
+        }
     }
 
-    init(plain: RedisConnection, aside: [RedisConnection], covered: CoveredWrites?) {
-        (self.plain, self.aside, self.covered) = (plain, aside, covered)
+    init(requests: [RedisConnection], aside: [RedisConnection], covered: CoveredWrites?) {
+        (self.requests, self.aside, self.covered) = (requests, aside, covered)
     }
 
     func close() {
@@ -47,15 +56,14 @@ struct LineMaker: Sendable {
     func line(
         to endpoint: RedisEndpoint, on loop: any EventLoop, _ occasion: RedisStore.Occasion
     ) async throws(RedisError) -> RedisLine {
-        let plain = try await connection(to: endpoint, on: loop, occasion)
-        var made = [plain]
+        var made = [try await connection(to: endpoint, on: loop, occasion)]
         // The first has done what an opening asks for.
         do throws(RedisError) {
-            for _ in 0..<2 { made.append(try await connection(to: endpoint, on: loop, .open)) }
-            let aside = Array(made.dropFirst())
-            guard let cover else { return RedisLine(plain: plain, aside: aside, covered: nil) }
+            for _ in 0..<3 { made.append(try await connection(to: endpoint, on: loop, .open)) }
+            let (requests, aside) = (Array(made[..<2]), Array(made[2...]))
+            guard let cover else { return RedisLine(requests: requests, aside: aside, covered: nil) }
             let last = try await connection(to: endpoint, on: loop, .open)
-            return RedisLine(plain: plain, aside: aside, covered: CoveredWrites(over: last, cover: cover))
+            return RedisLine(requests: requests, aside: aside, covered: CoveredWrites(over: last, cover: cover))
         } catch {
             for connection in made { connection.close() }
             throw error

@@ -105,7 +105,7 @@ public final class RedisStore: Sendable {
     ) async throws(RedisError) -> [RedisValue] {
         let deadline = NIODeadline.now() + TimeAmount(timeout ?? self.timeout)
         return try await exchange(on: eventLoop) { line throws(RedisError) in
-            try await line.connection(for: eventLoop).send(healing: commands, deadline: deadline)
+            try await line.connection(for: eventLoop, commands).send(healing: commands, deadline: deadline)
         }.values
     }
 
@@ -123,7 +123,7 @@ public final class RedisStore: Sendable {
     ) async throws(RedisError) -> Exchange {
         try await exchange(on: eventLoop) { [timeout] line throws(RedisError) in
             if let covered = line.covered { return try await covered.send(commands) }
-            return try await line.connection(for: eventLoop).send(
+            return try await line.connection(for: eventLoop, commands).send(
                 healing: commands, deadline: .now() + TimeAmount(timeout))
         }
     }

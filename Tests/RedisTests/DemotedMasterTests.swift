@@ -26,7 +26,7 @@ import Testing
             return Set(lines.compactMap { $0.split(separator: " ").first })
         }
         let running = Task { await store.run() }
-        try await eventually("three connections of each loop") { try await connections().count == 9 }
+        try await eventually("four connections of each loop") { try await connections().count == 12 }
         try await eventually("all of them are in use") {
             var ids: Set<Int64> = []
             for loop in group.makeIterator() {

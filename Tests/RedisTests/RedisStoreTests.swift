@@ -50,6 +50,23 @@ import Testing
         }
     }
 
+    @Test func whatIsLongHasTwoConnectionsInTurns_WhatIsShortOne() async throws {
+        let server = try await TestServer()
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        try await withStore(server.endpoint, group: group) { store in
+            try await opened(store)
+            var used: [Int: Set<Int64>] = [:]
+            for length in [10, 20_000, 10, 20_000, 10, 20_000] {
+                let padding = RedisCommand("ECHO", String(repeating: "x", count: length))
+                let replies = try await store.send([RedisCommand("CLIENT", "ID"), padding], on: group.any())
+                used[length, default: []].insert(try #require(replies[0].int))
+            }
+            #expect(used[10]?.count == 1)
+            #expect(used[20_000]?.count == 2)
+        }
+        try await group.shutdownGracefully()
+    }
+
     @Test func everyLoopGetsAVerifiedConnectionAndTheEndClosesThemAll() async throws {
         let server = try await TestServer()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 3)
