@@ -93,7 +93,7 @@ let package = Package(
                 .embedInCode("Gate/prelude.lua"), .embedInCode("Gate/outbox.lua"), .embedInCode("Gate/driver.lua"),
                 .embedInCode("Gate/verify.lua"),
                 .embedInCode("Gate/reject.lua"), .embedInCode("Gate/restore.lua"), .embedInCode("Gate/settle.lua"),
-                .embedInCode("Delivery/claim.lua"),
+                .embedInCode("Delivery/claim.lua"), .embedInCode("Delivery/giveback.lua"),
                 .embedInCode("Delivery/acknowledge.lua"), .embedInCode("Delivery/retry.lua"),
                 .embedInCode("Delivery/bury.lua"), .embedInCode("Delivery/sweep.lua"),
                 .embedInCode("Delivery/stats.lua"), .embedInCode("Delivery/replay.lua"),

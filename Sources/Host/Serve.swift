@@ -39,7 +39,7 @@ struct Serve: Sendable {
         let delivery = DeliveryService(configuration, store: deliveryStore, metrics: metrics, log: log)
         let intake = Intake(
             policies: PolicyChain(policies: configuration.policies), gate: gate, store: session.store, metrics: metrics,
-            log: log, wakeDelivery: delivery.wake, failPoint: FailPoint.hit)
+            log: log, wakeDelivery: delivery.wake, hands: delivery, failPoint: FailPoint.hit)
         let readiness = StoreReadiness(
             store: session.store,
             warnings: configuration.warnings.map { "\($0.path): \($0.message)" })

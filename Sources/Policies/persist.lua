@@ -1,7 +1,7 @@
--- Queues the episode for every sink, with its document.
+-- Queues the episode for every sink, with its document, or hands it over.
 return function(settings, kit)
   local queue, accepted
-  local function write() queue(accepted.record, accepted.document) end
+  local function write() queue(accepted.record, accepted.document, accepted.place) end
 
   return function(signal)
     queue, accepted = kit.queue(signal.fingerprint, signal.clock, signal.clock), signal

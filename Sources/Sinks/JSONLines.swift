@@ -9,7 +9,7 @@ import Synchronization
 public final class JSONLines: Sink {
     public static let id: PluginID = "jsonl"
     /// They share an fsync: the more there are, the less each costs.
-    public static let concurrency = 1_024
+    public static let concurrency = 4_096
 
     private struct Waiting: Sendable {
         let delivery: Delivery
@@ -19,6 +19,10 @@ public final class JSONLines: Sink {
 
     private let file: Mutex<LineFile>
     private let waiting = Mutex<[Waiting]>([])
+    /// When the next write may begin: at once when there was none lately.
+    private let next = Mutex(DispatchTime.now())
+    /// After a write: what comes meanwhile shares the next one's fsync, which holds up the store's on the same disk.
+    private static let gathering = DispatchTimeInterval.milliseconds(5)
     /// The only thread that touches the file.
     private let queue = DispatchQueue(label: "portcullis.sink.jsonl")
 
@@ -35,7 +39,7 @@ public final class JSONLines: Sink {
                 waiting.append(Waiting(delivery: delivery, attempt: context.attempt, done: done))
                 return waiting.count == 1
             }
-            if first { queue.async { self.write() } }
+            if first { queue.asyncAfter(deadline: next.withLock { $0 }) { self.write() } }
         }
         try result.get()
     }
@@ -58,6 +62,7 @@ public final class JSONLines: Sink {
         let result: Result<Void, SinkError> = file.withLock { file in
             Result { () throws(SinkError) in try file.append(batch.map { ($0.delivery, $0.attempt > 1) }) }
         }
+        next.withLock { $0 = .now() + Self.gathering }
         for item in batch { item.done.resume(returning: result) }
     }
 }

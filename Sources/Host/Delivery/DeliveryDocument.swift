@@ -15,15 +15,22 @@ enum DeliveryDocument {
 
     /// kind, record, told, born, whether it has an object of its own, document (left out of the reply when there is none)
     private static func signal(_ member: QueueMember, _ view: [RedisValue]) -> Delivery? {
-        guard let record = view[1].bytesValue.flatMap({ PackedRecord($0) }), let state = record.state,
-            let told = view[2].int, let born = view[3].int
+        guard let record = view[1].bytesValue.flatMap({ PackedRecord($0) }), let told = view[2].int,
+            let born = view[3].int
         else { return nil }
-        let document = view.count > 5 ? view[5].bytesValue : nil
+        return signal(member, record, view.count > 5 ? view[5].bytesValue : nil, isUpdate: told == 1, born: born)
+    }
+
+    /// Nil when the record says neither firing nor resolved.
+    static func signal(
+        _ member: QueueMember, _ record: PackedRecord, _ document: [UInt8]?, isUpdate: Bool, born: Int64
+    ) -> Delivery? {
+        guard let state = record.state else { return nil }
         let fields = Fields(
             kind: .signal, state: state, fingerprint: member.name, episode: record.episode, version: record.version,
             follows: record.follows > 0 ? record.follows : nil, count: record.count,
             first: Timestamp(milliseconds: record.episode), last: Timestamp(milliseconds: record.last),
-            reason: record.reason, isUpdate: told == 1, knownSince: born)
+            reason: record.reason, isUpdate: isUpdate, knownSince: born)
         let name = fields.fingerprint
         return fields.delivery(
             signal: { document.flatMap { SignalDocument.decode($0, fingerprint: name) } }, storm: nil

@@ -6,7 +6,7 @@ import SignalKit
 struct DeliveryScripts: Sendable {
     let clockKey: String
     let prefix: String
-    let claim, acknowledge, retry, bury, sweep, stats, replay, drop, letters, storms, queues: RedisScript
+    let claim, giveBack, acknowledge, retry, bury, sweep, stats, replay, drop, letters, storms, queues: RedisScript
     /// Of `deduplicate`, for records that the sweeper ends and those that a replay restores.
     let cooldown: Duration
 
@@ -18,6 +18,7 @@ struct DeliveryScripts: Sendable {
         prefix = configuration.state.prefix
         clockKey = StoreKeys.clock(prefix)
         claim = script("claim", PackageResources.claim_lua)
+        giveBack = script("give-back", PackageResources.giveback_lua)
         acknowledge = script("acknowledge", PackageResources.acknowledge_lua)
         retry = script("retry", PackageResources.retry_lua)
         bury = script("bury", PackageResources.bury_lua)
@@ -33,6 +34,6 @@ struct DeliveryScripts: Sendable {
     }
 
     var all: [RedisScript] {
-        [claim, acknowledge, retry, bury, sweep, stats, replay, drop, letters, storms, queues]
+        [claim, giveBack, acknowledge, retry, bury, sweep, stats, replay, drop, letters, storms, queues]
     }
 }

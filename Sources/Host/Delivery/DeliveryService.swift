@@ -4,7 +4,7 @@ import SignalKit
 
 /// Everything of this host that runs behind the gate: a worker for each sink, the sweeper, and the sampling of what is
 /// queued.
-final class DeliveryService: Sendable {
+final class DeliveryService: DeliveryHands {
     /// How often queues are looked at for what other hosts left, and records for what is due.
     static let poll = Duration.seconds(1)
     static let sampling = Duration.seconds(5)
@@ -30,6 +30,33 @@ final class DeliveryService: Sendable {
 
     /// The gate of this host queued something.
     @Sendable func wake() { for worker in workers { worker.wake() } }
+
+    func offer(_ room: Int) -> HandOverOffer? {
+        HandOverOffer(workers.indices.prefix(64).filter { workers[$0].keep(room) }, room: room)
+    }
+
+    func take(_ handed: [HandedOver], of offer: HandOverOffer, born: Int64) {
+        var claims = [[Claim]](repeating: [], count: offer.sinks.count)
+        for item in handed {
+            let member = QueueMember(item.fingerprint.bytes)
+            // A first telling, of a problem that was not known as firing.
+            guard
+                let delivery = DeliveryDocument.signal(
+                    member, item.record, item.document, isUpdate: false, born: born)
+            else { continue }
+            for place in claims.indices where item.sinks & 1 << UInt64(place) != 0 {
+                claims[place].append(Claim(member: member, token: item.token, attempt: 1, delivery: delivery))
+            }
+        }
+        for (claims, place) in zip(claims, offer.sinks) {
+            workers[place].take(claims, of: offer.room, since: offer.since)
+        }
+    }
+
+    func lose(_ fingerprints: [Fingerprint], of offer: HandOverOffer) {
+        let lost = fingerprints.map { LostHandOver(member: QueueMember($0.bytes), number: offer.number) }
+        for place in offer.sinks { workers[place].lose(lost, of: offer.room, since: offer.since) }
+    }
 
     /// Runs until `stop`; then what is in flight ends and is acknowledged.
     func run() async {

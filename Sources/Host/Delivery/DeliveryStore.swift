@@ -27,11 +27,17 @@ struct QueueMember: Hashable, Sendable {
 /// A delivery that this host may hand to its sink until the lease ends.
 struct Claim: Sendable {
     let member: QueueMember
-    /// The score that the claim left: the fencing token.
-    let token: Int64
+    let token: LeaseToken
     /// From 1.
     let attempt: Int
     let delivery: Delivery
+}
+
+/// A delivery that a call of the gate may have handed over: its answer was lost.
+struct LostHandOver: Sendable {
+    let member: QueueMember
+    /// The call's number.
+    let number: UInt16
 }
 
 /// What the scripts of delivery answer, in Swift. Every method is one call; errors are the store's.
@@ -66,11 +72,10 @@ struct DeliveryStore: Sendable {
         var more: Bool
     }
 
-    func claim(_ sink: PluginID, most: Int, lease: Duration) async throws(RedisError) -> Claimed {
+    func claim(_ sink: PluginID, most: Int) async throws(RedisError) -> Claimed {
         var command = RedisCommand.evalsha(scripts.claim, keys: [scripts.clockKey])
         command.add(sink.description)
         command.add(Int64(most))
-        command.add(lease.milliseconds)
         if let gate { command.add(gate.born) }
         let exchange = try await store.sendCovered([command], on: nil)
         let reply = try exchange.values[0].get()
@@ -91,7 +96,8 @@ struct DeliveryStore: Sendable {
                 continue
             }
             found.claims.append(
-                Claim(member: QueueMember(member), token: token, attempt: Int(attempt), delivery: delivery))
+                Claim(
+                    member: QueueMember(member), token: LeaseToken(token), attempt: Int(attempt), delivery: delivery))
             // The token is the reading of the claim, and the lease. What changed long before is no news to any replica.
             if kind == "signal", view[4].int == 1, let fingerprint = Fingerprint(bytes: member),
                 let record = view[1].bytesValue.flatMap({ PackedRecord($0) })
@@ -99,7 +105,9 @@ struct DeliveryStore: Sendable {
                 let signal = ReplayMemory.Signal(
                     fingerprint: fingerprint, record: record, document: view.count > 5 ? view[5].bytesValue ?? [] : [],
                     source: nil, arguments: [], isHanded: true)
-                if record.moment > token - lease.milliseconds - ReplayMemory.age.milliseconds { handed.append(signal) }
+                if record.moment > token - Lease.length.milliseconds - ReplayMemory.age.milliseconds {
+                    handed.append(signal)
+                }
             }
         }
         // A sink that hears of what a failover then loses would hear of it again as another episode.
@@ -107,12 +115,24 @@ struct DeliveryStore: Sendable {
         return found
     }
 
+    /// What a lost answer of the gate may have handed over is due at once.
+    func giveBack(_ sink: PluginID, _ lost: some Sequence<LostHandOver>) async throws(RedisError) {
+        let reply = try await call(scripts.giveBack) {
+            $0.add(sink.description)
+            for item in lost {
+                $0.add(Int64(item.number))
+                $0.add(item.member.bytes)
+            }
+        }
+        guard reply.int != nil else { throw garbage("give-back") }
+    }
+
     func acknowledge(_ sink: PluginID, _ claims: [Claim]) async throws(RedisError) -> [Acknowledgement] {
         let reply = try await call(scripts.acknowledge) {
             $0.add(sink.description)
             for claim in claims {
                 $0.add(claim.member.bytes)
-                $0.add(claim.token)
+                $0.add(claim.token.text)
                 $0.add(claim.delivery.version)
                 $0.add(claim.delivery.episode)
             }
@@ -127,7 +147,7 @@ struct DeliveryStore: Sendable {
         let reply = try await call(scripts.retry) {
             $0.add(sink.description)
             $0.add(claim.member.bytes)
-            $0.add(claim.token)
+            $0.add(claim.token.text)
             $0.add(delay.milliseconds)
         }
         guard let kept = reply.int else { throw garbage("retry") }
@@ -140,7 +160,7 @@ struct DeliveryStore: Sendable {
         let reply = try await call(scripts.bury) {
             $0.add(sink.description)
             $0.add(claim.member.bytes)
-            $0.add(claim.token)
+            $0.add(claim.token.text)
             $0.add(claim.delivery.version)
             $0.add(reason)
             $0.add(delay.milliseconds)

@@ -5,15 +5,16 @@ import SignalKit
 
 /// Brings one sink to the latest state of everything in its queue.
 ///
-/// Claims, hands over, acknowledges, and never holds more than it can lose: a claim that this host can't finish is free for
-/// any other after its lease.
+/// Claims, or is handed over by the gate, delivers, acknowledges, and never holds more than it can lose: what this host can't finish
+/// is free for any other after its lease.
 final class SinkWorker: Sendable {
-    static let lease = Duration.seconds(60)
     static let attempts = 20
     /// Claims of one call. Redis runs a script to its end before it looks at anybody else.
     static let claims = 256
     /// After a claim that emptied the queue: what comes one by one is claimed together.
     static let pause = Duration.milliseconds(2)
+    /// After an acknowledgement: what is delivered meanwhile is acknowledged together. Nobody waits for it.
+    static let gathering = Duration.milliseconds(5)
 
     let sink: HostConfiguration.SinkEntry
     private let store: DeliveryStore
@@ -22,26 +23,23 @@ final class SinkWorker: Sendable {
     private let failPoint: @Sendable (FailPoint) -> Void
     private let backOff = BackOff.standard
 
-    /// Of what is under way, about: each claim that is made below it may go over it once.
-    static let bytes = 64 << 20
-
     private struct State {
-        var inFlight = 0
-        var bytes = 0
-        /// Deliveries at once: halves when the sink is overloaded, grows by one with each success.
-        var limit: Int
-        /// Nothing more is claimed until there is room again.
-        var full = false
-        var delivered: [(claim: Claim, since: ContinuousClock.Instant)] = []
-        var stopping = false
-
-        /// Worth a call: a sink that takes many is not asked for one at a time.
-        var hasRoom: Bool { !stopping && limit - inFlight >= max(1, limit / 16) && bytes < SinkWorker.bytes }
+        var room: DeliveryRoom
+        var delivered: [Begun] = []
+        /// What an answer that was lost may have handed over, until it is given back.
+        var lost: [(handOver: LostHandOver, until: ContinuousClock.Instant)] = []
+    }
+    /// A delivery with the time from which its lease counts here, which is before it was asked for.
+    private struct Begun: Sendable {
+        let claim: Claim
+        let since: ContinuousClock.Instant
     }
     private let state: NIOLockedValueBox<State>
-    private let most: Int
     /// Who claims: the first when there may be something, and the second when the first got all that it asked for.
     private let hands: [(wakes: AsyncStream<Void>, waker: AsyncStream<Void>.Continuation)]
+    /// What the gate hands over. Bounded by the room that was kept for it.
+    private let handed: AsyncStream<[Begun]>
+    private let hander: AsyncStream<[Begun]>.Continuation
     private let acknowledgements: AsyncStream<Void>
     private let acknowledger: AsyncStream<Void>.Continuation
 
@@ -54,13 +52,14 @@ final class SinkWorker: Sendable {
         self.metrics = metrics
         self.log = log
         self.failPoint = failPoint
-        most = type(of: sink.plugin).concurrency
-        state = NIOLockedValueBox(State(limit: most))
+        let most = type(of: sink.plugin).concurrency
+        state = NIOLockedValueBox(State(room: DeliveryRoom(most: most)))
         // An answer of many deliveries takes Redis several turns to write.
         hands = (0..<(most > Self.claims ? 2 : 1)).map { _ in
             let (wakes, waker) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
             return (wakes, waker)
         }
+        (handed, hander) = AsyncStream.makeStream()
         (acknowledgements, acknowledger) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
@@ -71,11 +70,15 @@ final class SinkWorker: Sendable {
     func run() async {
         await withDiscardingTaskGroup { tasks in
             tasks.addTask { [acknowledgements] in
-                for await _ in acknowledgements { await self.acknowledge() }
+                for await _ in acknowledgements {
+                    await self.acknowledge()
+                    try? await Task.sleep(for: Self.gathering)
+                }
                 await self.acknowledge()
             }
             await withDiscardingTaskGroup { claiming in
                 for place in hands.indices { claiming.addTask { await self.claim(place) } }
+                claiming.addTask { await self.deliverHanded() }
             }
             acknowledger.finish()
         }
@@ -84,12 +87,16 @@ final class SinkWorker: Sendable {
 
     /// No further claims; what is in flight ends.
     func stop() {
-        state.withLockedValue { $0.stopping = true }
-        wakeAll()
+        let isOver = state.withLockedValue { state in
+            state.room.stop()
+            return state.room.isOver
+        }
+        wakeAll(isOver)
     }
 
-    private func wakeAll() {
+    private func wakeAll(_ isOver: Bool) {
         for hand in hands { hand.waker.yield() }
+        if isOver { hander.finish() }
     }
 
     // MARK: Claiming
@@ -98,7 +105,7 @@ final class SinkWorker: Sendable {
         await withDiscardingTaskGroup { tasks in
             for await _ in hands[place].wakes {
                 let isDrained = await self.claim(place, &tasks)
-                if state.withLockedValue({ $0.stopping && $0.inFlight == 0 }) { break }
+                if state.withLockedValue({ $0.room.isOver }) { break }
                 if isDrained { try? await Task.sleep(for: Self.pause) }
             }
         }
@@ -107,19 +114,15 @@ final class SinkWorker: Sendable {
     /// - Returns: whether the queue has nothing more that is due.
     private func claim(_ place: Int, _ tasks: inout DiscardingTaskGroup) async -> Bool {
         while true {
-            let room = state.withLockedValue { state in
-                state.full = !state.hasRoom
-                let room = state.full ? 0 : min(state.limit - state.inFlight, Self.claims)
-                // The other hand's, too: none is claimed that can't be delivered.
-                state.inFlight += room
-                return room
-            }
+            let room = state.withLockedValue { $0.room.claim(Self.claims) }
             guard room > 0 else { return false }
             let started = ContinuousClock.now
             let found: DeliveryStore.Claimed
             do throws(RedisError) {
-                found = try await store.claim(sink.name, most: room, lease: Self.lease)
+                try await giveBack()
+                found = try await store.claim(sink.name, most: room)
             } catch {
+                state.withLockedValue { $0.room.isBehind = true }
                 ended(room)
                 // The store says so itself when it falls shut; the next poll tries again.
                 if error.code != .shut { log.warning("can't claim", metadata: metadata(error)) }
@@ -128,11 +131,12 @@ final class SinkWorker: Sendable {
             for fault in found.faults {
                 log.error("a queued record can't be read", metadata: ["sink": "\(sink.name)", "reason": "\(fault)"])
             }
+            state.withLockedValue { $0.room.isBehind = found.more }
             ended(room - found.claims.count, bytes: -found.claims.reduce(0) { $0 + $1.delivery.json.count })
             if !found.claims.isEmpty { failPoint(.claimed) }
             if found.more, place + 1 < hands.count { hands[place + 1].waker.yield() }
             for claim in found.claims {
-                tasks.addTask { await self.deliver(claim, since: started) }
+                tasks.addTask { await self.deliver(Begun(claim: claim, since: started)) }
             }
             if !found.more { return true }
         }
@@ -140,21 +144,18 @@ final class SinkWorker: Sendable {
 
     /// So much is not under way any more.
     private func ended(_ count: Int, bytes: Int = 0) {
-        let (wanted, over) = state.withLockedValue { state in
-            state.inFlight -= count
-            state.bytes -= bytes
-            return (state.full && state.hasRoom, state.stopping && state.inFlight == 0)
-        }
-        if over { wakeAll() } else if wanted { wake() }
+        let (isWanted, isOver) = state.withLockedValue { ($0.room.end(count, bytes: bytes), $0.room.isOver) }
+        if isOver { wakeAll(true) } else if isWanted { wake() }
     }
 
-    private func deliver(_ claim: Claim, since: ContinuousClock.Instant) async {
-        let context = DeliveryContext(attempt: claim.attempt, deadline: since + Self.lease * 0.8)
+    private func deliver(_ begun: Begun) async {
+        let claim = begun.claim
+        let context = DeliveryContext(attempt: claim.attempt, deadline: begun.since + Lease.length * 0.8)
         do throws(SinkError) {
             try await sink.plugin.deliver(claim.delivery, context)
             state.withLockedValue {
-                $0.delivered.append((claim, since))
-                $0.limit = min($0.limit + 1, most)
+                $0.delivered.append(begun)
+                $0.room.succeeded()
             }
             acknowledger.yield()
         } catch {
@@ -164,7 +165,7 @@ final class SinkWorker: Sendable {
     }
 
     private func failed(_ claim: Claim, _ error: SinkError) async {
-        if error.code == .overloaded { state.withLockedValue { $0.limit = max(1, $0.limit / 2) } }
+        if error.code == .overloaded { state.withLockedValue { $0.room.overloaded() } }
         let delay = backOff.delay(after: claim.attempt, random: .random(in: 0...1))
         var details: Logger.Metadata = [
             "sink": "\(sink.name)", "id": "\(claim.delivery.id)", "attempt": "\(claim.attempt)",
@@ -191,6 +192,53 @@ final class SinkWorker: Sendable {
         }
     }
 
+    // MARK: Handed over
+
+    /// Keeps room for so many that are not queued yet.
+    /// - Returns: false when there is none. True is to be followed by `take` or `lose`.
+    func keep(_ room: Int) -> Bool { state.withLockedValue { $0.room.keep(room) } }
+
+    /// What came of a call for which room was kept.
+    func take(_ claims: [Claim], of room: Int, since: ContinuousClock.Instant) {
+        ended(room - claims.count, bytes: -claims.reduce(0) { $0 + $1.delivery.json.count })
+        guard !claims.isEmpty else { return }
+        failPoint(.claimed)
+        hander.yield(claims.map { Begun(claim: $0, since: since) })
+    }
+
+    /// Nobody was answered, and nothing of it is delivered here.
+    func lose(_ lost: [LostHandOver], of room: Int, since: ContinuousClock.Instant) {
+        state.withLockedValue { $0.lost += lost.map { ($0, since + Lease.length) } }
+        ended(room)
+    }
+
+    private func deliverHanded() async {
+        await withDiscardingTaskGroup { tasks in
+            for await batch in handed {
+                for begun in batch { tasks.addTask { await self.deliver(begun) } }
+            }
+        }
+    }
+
+    /// The store answers again: what was lost need not wait for the end of its lease.
+    private func giveBack() async throws(RedisError) {
+        let lost = state.withLockedValue { state in
+            let lost = state.lost
+            state.lost = []
+            return lost
+        }
+        guard !lost.isEmpty else { return }
+        do throws(RedisError) {
+            for start in stride(from: 0, to: lost.count, by: Self.claims) {
+                try await store.giveBack(sink.name, lost[start...].prefix(Self.claims).map(\.handOver))
+            }
+        } catch {
+            let now = ContinuousClock.now
+            state.withLockedValue { $0.lost += lost.filter { $0.until > now } }
+            throw error
+        }
+    }
+
     // MARK: Acknowledging
 
     private func acknowledge() async {
@@ -207,10 +255,10 @@ final class SinkWorker: Sendable {
                 if words.contains(.changed) { wake() }
             } catch {
                 // Kept for the next tick while the claims are ours: what the sink has need not be handed over again.
-                let still = batch.filter { $0.since.duration(to: .now) < Self.lease }
+                let still = batch.filter { $0.since.duration(to: .now) < Lease.length }
                 let stopping = state.withLockedValue { state in
-                    if !state.stopping { state.delivered = still + state.delivered }
-                    return state.stopping
+                    if !state.room.isStopping { state.delivered = still + state.delivered }
+                    return state.room.isStopping
                 }
                 log.warning("can't acknowledge", metadata: metadata(error))
                 if !stopping { return }

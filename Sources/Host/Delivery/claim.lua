@@ -1,15 +1,19 @@
--- Takes due members of a sink's queue for `lease` ms. ARGV: sink, most, lease. The new score is the token: whoever
--- acknowledges with another one has lost the claim. Answers first whether more may be due (1). What the sink is to be told comes in the same answer, and whether
--- the problem has an object of its own, which the host keeps as it does what it answers. A fourth word says since
--- when the store knows what it knows: a host that has nothing to ask the gate finds out by this that it was emptied.
-local sink, most, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+-- Takes due members of a sink's queue for the length of the lease. ARGV: sink, most. The new score is the token: whoever
+-- acknowledges with another one has lost the claim. Answers first whether more may be due (1). What the sink is to be told comes
+-- in the same answer, and whether the problem has an object of its own, which the host keeps as it does what it answers. A third
+-- word says since when the store knows what it knows: a host that has nothing to ask the gate finds out by this that it was emptied.
+local sink, most, lease = ARGV[1], tonumber(ARGV[2]), outbox.lease
 local since = redis.call('GET', kit.key('born'))
-if ARGV[4] and since ~= ARGV[4] then return redis.error_reply('EMPTIED this is not the store that was verified') end
+if ARGV[3] and since ~= ARGV[3] then return redis.error_reply('EMPTIED this is not the store that was verified') end
 local queue, attempts = kit.key('q:', sink), kit.key('a:', sink)
-local due = redis.call('ZRANGEBYSCORE', queue, '-inf', string.format('%.0f', kit.now()), 'LIMIT', 0, most)
-if #due == 0 then return {0} end
-local fingerprints = {}
-for _, member in ipairs(due) do
+local found = redis.call('ZRANGEBYSCORE', queue, '-inf', string.format('%.0f', kit.now()), 'WITHSCORES', 'LIMIT', 0, most)
+if #found == 0 then return {0} end
+-- `handed`: by place, the attempt that nothing has counted.
+local due, handed, fingerprints = {}, {}, {}
+for at = 1, #found, 2 do
+  local member = found[at]
+  due[#due + 1] = member
+  handed[#due] = tonumber(found[at + 1]) % 1 ~= 0 and 1 or 0
   if #member == 32 then fingerprints[#fingerprints + 1] = member end
 end
 local clock = kit.read_ahead(fingerprints)
@@ -21,8 +25,9 @@ local history = kit.history(sink)
 local last = history and redis.call('HMGET', history, unpack(due))
 local function told(place, episode) return last and last[place] == string.format('%.0f', episode) and 1 or 0 end
 
+local space = {}
 local function signal(member, place)
-  local record = kit.read(member)
+  local record = kit.read(member, space)
   local view = record and kit.view(record)
   if not view then return nil end
   return {'signal', view.packed or kit.pack(view), told(place, view.episode), born, record.storm and 0 or 1}
@@ -66,7 +71,7 @@ local function documents(members, found)
   end
 end
 
-local claimed, gone, scores, reply = {}, {}, {}, {}
+local claimed, before, gone, scores, reply = {}, {}, {}, {}, {}
 local more = #due == most and 1 or 0
 for from = 1, #due, STEP do
   if sent > MOST then
@@ -88,10 +93,11 @@ for from = 1, #due, STEP do
     if view and view[1] == 'fault' then
       -- What can't be read is not dropped: a person may still mend it.
       scores[#scores + 1], scores[#scores + 2] = now + 60000, member
+      if handed[place] == 1 then redis.call('HINCRBY', attempts, member, 1) end
       reply[#reply + 1] = {member, 0, 0, view}
     elseif view then
       scores[#scores + 1], scores[#scores + 2] = now + lease, member
-      claimed[#claimed + 1] = member
+      claimed[#claimed + 1], before[#claimed + 1] = member, handed[place]
       reply[#reply + 1] = {member, now + lease, #claimed, view}
     end
   end
@@ -100,7 +106,7 @@ end
 local counts = #claimed > 0 and redis.call('HMGET', attempts, unpack(claimed)) or {}
 local words = {}
 for place, member in ipairs(claimed) do
-  counts[place] = (tonumber(counts[place] or '0') or 0) + 1
+  counts[place] = (tonumber(counts[place] or '0') or 0) + before[place] + 1
   words[place * 2 - 1], words[place * 2] = member, counts[place]
 end
 for _, item in ipairs(reply) do item[3] = counts[item[3]] or 0 end

@@ -35,7 +35,7 @@ final class Gate: Sendable {
             policies: configuration.gatePolicies, deadLetters: composer.deadLetters, keeps: replay.capacity > 0,
             others: configuration.gatePolicies.contains {
                 !($0 is Deduplicate || $0 is StormPolicy || $0 is Persist)
-            }, log: log)
+            }, sinks: configuration.sinks.count, log: log)
         // A step in front of it may want to know more.
         tellsKnown = configuration.gatePolicies.first is Deduplicate
         verification = StoreVerification(
@@ -58,22 +58,24 @@ final class Gate: Sendable {
     /// Whether the store is taken to know a problem as firing, so that the gate need not be told all of it.
     func knows(_ fingerprint: Fingerprint) -> Bool { tellsKnown && known.contains(fingerprint) }
 
-    /// - Parameter deadline: what was not sent by then is unavailable.
+    /// - Parameters:
+    ///   - hands: who may deliver what is begun, without a claim.
+    ///   - deadline: what was not sent by then is unavailable.
     ///
     /// Never throws: what the store can't vouch for is unavailable, with the policy's name.
     func decide(
         _ signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
-        until deadline: ContinuousClock.Instant? = nil
+        to hands: (any DeliveryHands)? = nil, until deadline: ContinuousClock.Instant? = nil
     ) async -> GateAnswer {
         guard letters.isEmpty, let eventLoop, signals.count < Self.signalsPerCall else {
-            return await decide(alone: signals, letters, in: store, on: eventLoop, until: deadline)
+            return await decide(alone: signals, letters, in: store, on: eventLoop, to: hands, until: deadline)
         }
         let shared = await batches.decide(signals, on: eventLoop, until: deadline) { signals, deadline in
-            await self.decide(alone: signals, [], in: store, on: eventLoop, until: deadline)
+            await self.decide(alone: signals, [], in: store, on: eventLoop, to: hands, until: deadline)
         }
         if let shared { return shared }
         var answer = GateAnswer()
-        refuse(Batch(signals: [signals[...]]), policy: 1, Self.tooLate, &answer)
+        refuse(GateWrite(signals: [signals[...]]), policy: 1, Self.tooLate, &answer)
         return answer
     }
 
@@ -81,13 +83,14 @@ final class Gate: Sendable {
 
     private func decide(
         alone signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
-        until deadline: ContinuousClock.Instant?
+        to hands: (any DeliveryHands)?, until deadline: ContinuousClock.Instant?
     ) async -> GateAnswer {
         let signals = Self.ordered(signals, most: bytesPerWrite)
-        var answer = await ask(signals, letters, in: store, on: eventLoop, until: deadline)
+        var answer = await ask(signals, letters, in: store, on: eventLoop, to: hands, until: deadline)
         guard !answer.again.isEmpty else { return answer }
         // Nothing was written for these. Whole ones are decided, whatever the store knows.
-        let whole = await ask(answer.again.map { signals[$0].whole }, [], in: store, on: eventLoop, until: deadline)
+        let whole = await ask(
+            answer.again.map { signals[$0].whole }, [], in: store, on: eventLoop, to: hands, until: deadline)
         for (place, outcome) in zip(answer.again, whole.outcomes) { answer.outcomes[place] = outcome }
         answer.again = []
         return answer
@@ -109,11 +112,11 @@ final class Gate: Sendable {
 
     private func ask(
         _ signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
-        until deadline: ContinuousClock.Instant?
+        to hands: (any DeliveryHands)?, until deadline: ContinuousClock.Instant?
     ) async -> GateAnswer {
         var answer = GateAnswer()
         answer.outcomes.reserveCapacity(signals.count)
-        var calls = Calls(signals: signals[...], letters: letters[...], most: bytesPerWrite)
+        var calls = GateCalls(signals: signals[...], letters: letters[...], most: bytesPerWrite)
         while let batch = calls.next() {
             // Nobody waits for the rest any more; what was decided stays.
             if let deadline, ContinuousClock.now >= deadline {
@@ -125,37 +128,41 @@ final class Gate: Sendable {
                 refuse(batch, policy: 1, "", &answer)
                 continue
             }
-            let room =
-                batch.signals.joined().reduce(0) { $0 + ReplayMemory.room($1) }
-                + batch.letters.joined().reduce(0) { $0 + ReplayMemory.room($1) }
+            let room = batch.room
             guard await reserve(room, in: store) else {
                 witness.replayRefused(batch.signals.reduce(0) { $0 + $1.count })
                 refuse(batch, policy: reader.policies.count, "not every replica has what was answered before", &answer)
                 continue
             }
-            await decide(batch, room, in: store, on: eventLoop, &answer)
+            await decide(batch, room, in: store, on: eventLoop, to: hands, &answer)
         }
         return answer
     }
 
     private func decide(
-        _ batch: Batch, _ room: Int, in store: RedisStore, on eventLoop: (any EventLoop)?, _ answer: inout GateAnswer
+        _ batch: GateWrite, _ room: Int, in store: RedisStore, on eventLoop: (any EventLoop)?,
+        to hands: (any DeliveryHands)?, _ answer: inout GateAnswer
     ) async {
+        let born = memory.born
+        let offers = GateOffers(for: batch, of: hands)
         let exchange: RedisStore.Exchange
         do throws(RedisError) {
-            let born = memory.born
             exchange = try await store.sendCovered(
-                batch.signals.map { commands.gate($0, born: born) }
+                zip(batch.signals, offers.each).map { commands.gate($0, born: born, offer: $1) }
                     + batch.letters.map { commands.rejects($0, answered: false) }, on: eventLoop)
         } catch {
             replay.release(room)
+            offers.lose(batch)
             return refuse(batch, policy: 1, "", &answer)
         }
         var own = GateAnswer()
         let opening = exchange.opening
         var kept = GateReader.Kept()
-        for (chunk, reply) in zip(batch.signals, exchange.values) {
-            own.outcomes += reader.read(reply, chunk, store, since: opening, &kept)
+        var handed: [[HandedOver]] = []
+        for (place, chunk) in batch.signals.enumerated() {
+            own.outcomes += reader.read(
+                exchange.values[place], chunk, offers.each[place], store, since: opening, &kept)
+            handed.append(kept.handed)
         }
         var stored: [GateDeadLetter] = []
         for (chunk, reply) in zip(batch.letters, exchange.values.dropFirst(batch.signals.count)) {
@@ -169,9 +176,14 @@ final class Gate: Sendable {
         } catch {
             // It may be written, and may be lost: nobody vouches for it, and for nothing after it.
             store.shut(because: error, since: opening)
+            offers.lose(batch)
             return refuse(batch, policy: 1, "", &answer)
         }
-        guard current else { return refuse(batch, policy: 1, "", &answer) }
+        guard current else {
+            offers.lose(batch)
+            return refuse(batch, policy: 1, "", &answer)
+        }
+        offers.take(handed, born: born)
         known.note(batch.signals.joined(), own.outcomes)
         answer.again += kept.again.map { answer.outcomes.count + $0 }
         answer.outcomes += own.outcomes
@@ -232,49 +244,9 @@ final class Gate: Sendable {
         }
     }
 
-    private struct Batch {
-        var signals: [ArraySlice<GateSignal>] = []
-        var letters: [ArraySlice<GateDeadLetter>] = []
-    }
-
-    private func refuse(_ batch: Batch, policy: Int, _ why: String, _ answer: inout GateAnswer) {
+    private func refuse(_ batch: GateWrite, policy: Int, _ why: String, _ answer: inout GateAnswer) {
         let refusal = reader.unavailable(policy, why)
         for chunk in batch.signals { answer.outcomes += chunk.map { _ in refusal } }
         if !batch.letters.isEmpty { reader.refuseLetters(&answer, why) }
-    }
-
-    /// What is still to be sent, cut into writes.
-    private struct Calls {
-        var signals: ArraySlice<GateSignal>
-        var letters: ArraySlice<GateDeadLetter>
-        let most: Int
-
-        mutating func next() -> Batch? {
-            guard !signals.isEmpty || !letters.isEmpty else { return nil }
-            var write = Batch()
-            var (calls, bytes) = (Gate.callsPerWrite, most)
-            while calls > 0, bytes > 0, !signals.isEmpty {
-                write.signals.append(Self.cut(&signals, &bytes, ReplayMemory.room))
-                calls -= 1
-            }
-            while calls > 0, bytes > 0, !letters.isEmpty {
-                write.letters.append(Self.cut(&letters, &bytes, ReplayMemory.room))
-                calls -= 1
-            }
-            return write
-        }
-
-        /// One call's share: at least one, and no more than fit.
-        private static func cut<Item>(
-            _ items: inout ArraySlice<Item>, _ bytes: inout Int, _ room: (Item) -> Int
-        ) -> ArraySlice<Item> {
-            var end = items.startIndex
-            while end < items.endIndex, end - items.startIndex < Gate.signalsPerCall, bytes > 0 {
-                bytes -= room(items[end])
-                end += 1
-            }
-            defer { items = items[end...] }
-            return items[..<end]
-        }
     }
 }

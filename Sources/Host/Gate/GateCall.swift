@@ -35,6 +35,8 @@ struct GateOutcome: Sendable, Equatable {
     let policy: PluginID?
     /// For the sender, when unavailable: "persistence service unavailable: backlog of file full".
     let detail: String
+    /// This host has it to deliver to every sink: there is nothing to claim.
+    var isHandedOver = false
 }
 
 struct GateAnswer: Sendable {
@@ -51,7 +53,8 @@ struct GateAnswer: Sendable {
     var queued: Bool {
         outcomes.contains {
             switch $0.verdict {
-            case .accepted, .aggregated, .resolved, .ignored: true
+            case .accepted: !$0.isHandedOver
+            case .aggregated, .resolved, .ignored: true
             case .duplicate, .filtered, .deadLettered, .unavailable: false
             }
         }

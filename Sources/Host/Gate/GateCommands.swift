@@ -23,11 +23,14 @@ struct GateCommands: Sendable {
 
     var all: [RedisScript] { [gate, rejects, again, restore, settle] }
 
-    /// - Parameter born: since when the store knows what it knows, as it was verified; the script refuses another one.
-    func gate(_ signals: ArraySlice<GateSignal>, born: Int64) -> RedisCommand {
+    /// - Parameters:
+    ///   - born: since when the store knows what it knows, as it was verified; the script refuses another one.
+    ///   - offer: whose room this host has for what is begun.
+    func gate(_ signals: ArraySlice<GateSignal>, born: Int64, offer: HandOverOffer? = nil) -> RedisCommand {
         var command = call
         command.reserve(signals.reduce(64) { $0 + ($1.document.map { $0.count + 512 } ?? Self.header) })
         command.add(born)
+        command.add(offer?.argument ?? [])
         // Those of which it is told no more than this, one behind the other.
         var headers: [UInt8] = []
         headers.reserveCapacity(signals.count * Self.header)

@@ -12,12 +12,14 @@ struct GateReader: Sendable {
     let keeps: Bool
     /// Steps that may ask for their arguments again, besides the storm, which does for its members.
     let others: Bool
+    /// How many sinks there are.
+    let sinks: Int
     let log: Logger
 
-    init(policies: [any GatePolicy], deadLetters: Int, keeps: Bool, others: Bool, log: Logger) {
+    init(policies: [any GatePolicy], deadLetters: Int, keeps: Bool, others: Bool, sinks: Int, log: Logger) {
         self.policies = policies
         ids = policies.map { type(of: $0).id }
-        (self.deadLetters, self.keeps, self.others, self.log) = (deadLetters, keeps, others, log)
+        (self.deadLetters, self.keeps, self.others, self.sinks, self.log) = (deadLetters, keeps, others, sinks, log)
     }
 
     func unavailable(_ step: Int, _ why: String = "") -> GateOutcome {
@@ -38,6 +40,8 @@ struct GateReader: Sendable {
         var reading: Int64 = 0
         /// Places, among all outcomes, of those to be asked again.
         var again: [Int] = []
+        /// Of the call that was read last.
+        var handed: [HandedOver] = []
         fileprivate var count = 0
     }
 
@@ -67,11 +71,13 @@ struct GateReader: Sendable {
     }
 
     /// One outcome for each signal of a call, whatever the reply is.
+    /// - Parameter offer: what was offered with the call.
     func read(
-        _ reply: RedisValue, _ chunk: ArraySlice<GateSignal>, _ store: RedisStore, since opening: Int,
-        _ kept: inout Kept
+        _ reply: RedisValue, _ chunk: ArraySlice<GateSignal>, _ offer: HandOverOffer?, _ store: RedisStore,
+        since opening: Int, _ kept: inout Kept
     ) -> [GateOutcome] {
         defer { kept.count += chunk.count }
+        kept.handed = []
         func nobody() -> [GateOutcome] { [GateOutcome](repeating: unreachable, count: chunk.count) }
         func garbage(_ what: String) -> [GateOutcome] {
             store.shut(because: RedisError(.garbage, "the gate's reply \(what)"), since: opening)
@@ -81,7 +87,8 @@ struct GateReader: Sendable {
             log.warning("the gate failed", metadata: ["code": "\(error.code.rawValue)", "reason": "\(error.message)"])
             return nobody()
         }
-        guard let words = reply.list, words.count == 2, let last = words[0].int, case .bytes(let answers) = words[1]
+        guard let words = reply.list, words.count >= 2, let last = words[0].int, case .bytes(let answers) = words[1],
+            let handed = Self.handed(words.dropFirst(2), offer, chunk.count)
         else { return garbage("is not a reading and its answers") }
         kept.reading = max(kept.reading, last)
         var outcomes: [GateOutcome] = []
@@ -125,9 +132,34 @@ struct GateReader: Sendable {
                         verdict: verdict, episode: episode > 0 ? episode : nil, count: count > 0 ? count : nil,
                         policy: policy, detail: ""))
                 if keeps { kept.signals.append(item(signal, record, verdict)) }
+                guard let offer, verdict == .accepted, let document = signal.document,
+                    case let sinks = handed.sinks[outcomes.count - 1], sinks != 0
+                else { continue }
+                kept.handed.append(
+                    HandedOver(
+                        fingerprint: signal.fingerprint, record: record, document: document,
+                        token: LeaseToken(handed.until, number: offer.number), sinks: sinks))
+                outcomes[outcomes.count - 1].isHandedOver = sinks.nonzeroBitCount == self.sinks
             }
         }
         return at == answers.count ? outcomes : garbage("holds more than its signals")
+    }
+
+    /// Of each signal the sinks that it is handed over for, and when the lease ends. Nil when the words are not what they should be.
+    private static func handed(
+        _ words: ArraySlice<RedisValue>, _ offer: HandOverOffer?, _ count: Int
+    ) -> (until: Int64, sinks: [UInt64])? {
+        guard let offer else { return words.isEmpty ? (0, []) : nil }
+        guard words.count == 1 + offer.sinks.count, let reading = words.first?.int else { return nil }
+        var sinks = [UInt64](repeating: 0, count: count)
+        for (bit, word) in words.dropFirst().enumerated() {
+            guard case .bytes(let places) = word else { return nil }
+            for place in places {
+                guard place < count else { return nil }
+                sinks[Int(place)] |= 1 << UInt64(bit)
+            }
+        }
+        return (reading + Lease.length.milliseconds, sinks)
     }
 
     private func item(_ signal: GateSignal, _ record: PackedRecord, _ verdict: Verdict) -> ReplayMemory.Signal {

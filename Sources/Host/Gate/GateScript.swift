@@ -34,7 +34,8 @@ struct ScriptComposer: Sendable {
         }
         let text = """
             #!lua\(flags.isEmpty ? "" : " flags=\(flags)")
-            local outbox = {sinks = {\(sinks.joined(separator: ", "))}, backlog = \(backlog), letters = \(deadLetters)\
+            local outbox = {sinks = {\(sinks.joined(separator: ", "))}, backlog = \(backlog), letters = \(deadLetters), \
+            lease = \(Lease.length.milliseconds)\
             \(constants)}
             \(String(decoding: PackageResources.prelude_lua, as: UTF8.self))
             \(String(decoding: PackageResources.outbox_lua, as: UTF8.self))

@@ -1,14 +1,16 @@
--- The gate. ARGV: since when the store knows what it knows; then words of headers: 0 resolved, 1 firing or 2 firing and no more
+-- The gate. ARGV: since when the store knows what it knows; for which sinks the host takes what is queued, `kit.offered`; then words
+-- of headers: 0 resolved, 1 firing or 2 firing and no more
 -- than this, startsAt, endsAt in ms, 0 unknown, and the fingerprint: `<BI6I6` and 32 bytes. A 2 stands for a problem that the host
 -- takes for known, and any number of these share a word. After one that starts with 0 or 1 come the document and the arguments of
 -- every step in order. Answers the last reading that it took, and for each signal verdict, step, and how many bytes follow (`<BBI2`):
 -- the record as it is by now, which has the episode and its count, and is what has to be written again if this store should
--- lose it; for `full` and `unavailable`, why; nothing for `again`: it has to be asked again, with all that there is.
+-- lose it; for `full` and `unavailable`, why; nothing for `again`: it has to be asked again, with all that there is. When anything
+-- was offered, the reading that tokens are made of follows, and for each of those sinks the places of what the host has to deliver.
 -- Without ARGV it takes a reading and answers that. Each signal is decided before the next is looked at, and the fault of one
 -- is its own.
 if #ARGV == 0 then return {kit.take()} end
 local HEADER, KNOWN = 45, 2
-local fingerprints, count, unread = {}, 0, 2
+local fingerprints, count, unread = {}, 0, 3
 -- Of each signal: which word has its header, and where in it.
 local words, starts = {}, {}
 while unread <= #ARGV do
@@ -29,6 +31,7 @@ if not clock or born ~= ARGV[1] then return redis.error_reply('EMPTIED this is n
 local first = kit.take_after(clock)
 local last, changes = first, {}
 kit.hold()
+local offered = kit.offered(ARGV[2], first)
 
 -- As the host reads them.
 local CODES = {accepted = 1, aggregated = 2, duplicate = 3, resolved = 4, filtered = 5, ignored = 6, ['dead-lettered'] = 7}
@@ -40,7 +43,7 @@ local NONE = {}
 
 -- One table for all: to make one costs as much as to decide a repeat.
 local signal = {clock = 0, fingerprint = '', firing = false, starts = 0, ends = 0, known = false, document = '', step = 0,
-  verdict = '', arguments = NONE, record = nil, opening = nil}
+  verdict = '', arguments = NONE, record = nil, opening = nil, place = 0}
 local reply, out, place, heads = {}, 0, 0, {}
 
 local function answer(code, step, rest)
@@ -121,7 +124,7 @@ local function run()
     signal.clock, signal.fingerprint = first + (changes[fingerprint] or 0), fingerprint
     signal.document = kind ~= KNOWN and ARGV[at + 1] or nil
     signal.firing, signal.known, signal.starts, signal.ends = kind ~= 0, kind == KNOWN, from, to
-    signal.step, signal.verdict, signal.record, signal.opening = 0, 'accepted', nil, nil
+    signal.step, signal.verdict, signal.record, signal.opening, signal.place = 0, 'accepted', nil, nil, place - 1
     if again[fingerprint] or not decide(at + 2) then
       again[fingerprint] = true
       answer(AGAIN, signal.step, '')
@@ -148,4 +151,7 @@ while place < count do
 end
 if last > first then kit.advance(last) end
 kit.release()
-return {last, table.concat(reply)}
+local answers = {last, table.concat(reply)}
+if #offered > 0 then answers[3] = first end
+for _, key in ipairs(offered) do answers[#answers + 1] = kit.taken(key) end
+return answers

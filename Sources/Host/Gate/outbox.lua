@@ -77,10 +77,10 @@ local function without_room(member)
 end
 
 -- Decides whether every sink can take `member` (a fingerprint or a storm), and returns the writes that queue it from
--- `due` on. Raises when a sink that refuses is full; for what is `answered` for there is always room.
+-- `due` on, or hand it over. Raises when a sink that refuses is full; for what is `answered` for there is always room.
 function kit.queue(member, now, due, answered)
   local shut = not answered and without_room(member)
-  return function(record, document)
+  return function(record, document, handed)
     local open = false
     for place in ipairs(queues) do open = open or not shut or not shut[place] end
     if document and open then
@@ -88,7 +88,7 @@ function kit.queue(member, now, due, answered)
     end
     for place, key in ipairs(queues) do
       if not shut or not shut[place] then
-        kit.enqueue(key, due, member)
+        kit.enqueue(key, due, member, handed)
         if held then held.counts[key] = held.counts[key] + 1 end
       end
     end
@@ -130,6 +130,21 @@ local function unqueued(members, except)
 end
 
 function kit.queued(member) return #unqueued({member}) == 0 end
+
+-- Lets the caller have what is queued for the sinks of which `offer` has a 1, in their order, behind a number: `<I2`. The number
+-- tells its calls from those of others. Answers their queues; none when nothing is offered.
+function kit.offered(offer, now)
+  local offered = {}
+  if offer == '' then return offered end
+  local score = now + outbox.lease + from_bytes('<I2', offer) / 2048
+  for place, key in ipairs(queues) do
+    if string.byte(offer, place + 2) == 1 then
+      kit.hands(key, score)
+      offered[#offered + 1] = key
+    end
+  end
+  return offered
+end
 
 -- Deletes the documents that nobody waits for any more of what has left the queue of `sink`. A storm has none.
 function kit.drop_documents(members, sink)

@@ -63,6 +63,28 @@ function kit.hold(counts)
   held = {records = {}, order = {}, documents = {}, queues = {}, due = {}, fields = {}, lives = {}, counts = counts or {}}
 end
 
+-- What is queued for a sink whose worker has room for it is the caller's at once, as if it had claimed it: its score is the call's
+-- `token`. A fraction says that nothing has counted this attempt yet. Of each queue: what was asked for, and at which places of
+-- the call; and the places of what has become the caller's, a byte for each.
+local hands, token = {}, nil
+
+-- Hands over what is queued under `key` in this call.
+function kit.hands(key, score)
+  token = score
+  hands[key] = {asked = {}, places = {}, seen = {}, taken = {}}
+end
+
+function kit.taken(key) return table.concat(hands[key].taken) end
+
+-- What was in the queue already is somebody else's, or waits to be claimed.
+local function hand_over(key, hand, all)
+  local scores = not all and redis.call('ZMSCORE', key, unpack(hand.asked))
+  for at, place in ipairs(hand.places) do
+    if all or tonumber(scores[at] or '') == token then hand.taken[#hand.taken + 1] = string.char(place) end
+  end
+  hand.asked, hand.places = {}, {}
+end
+
 local function words(lists, key)
   local list = lists[key]
   if not list then
@@ -76,7 +98,11 @@ end
 function kit.release()
   local words, at = {}, 0
   -- NX: a claimed member keeps its score; its delivery notices the new version when it is acknowledged.
-  for key, members in pairs(held.queues) do redis.call('ZADD', key, 'NX', unpack(members)) end
+  for key, members in pairs(held.queues) do
+    local added = redis.call('ZADD', key, 'NX', unpack(members))
+    local hand = hands[key]
+    if hand and #hand.asked > 0 then hand_over(key, hand, added * 2 == #members) end
+  end
   for second, entries in pairs(held.due) do
     redis.call('ZADD', base .. 'due', second, second)
     redis.call('RPUSH', base .. 'due:' .. second, unpack(entries))
@@ -110,10 +136,15 @@ function kit.put(key, field, value, ms)
   held.lives[key] = ms
 end
 
--- Queues a member for a sink from `time` on.
-function kit.enqueue(key, time, member)
+-- Queues a member for a sink from `time` on; what may be handed over has a `place` in the call, from 0.
+function kit.enqueue(key, time, member, place)
   if not held then return redis.call('ZADD', key, 'NX', time, member) end
-  local list = words(held.queues, key)
+  local list, hand = words(held.queues, key), place and hands[key]
+  -- One delivery of a member at a time.
+  if hand and not hand.seen[member] then
+    time, hand.seen[member] = token, true
+    hand.asked[#hand.asked + 1], hand.places[#hand.places + 1] = member, place
+  end
   local at = #list
   list[at + 1], list[at + 2] = time, member
 end

@@ -13,6 +13,8 @@ struct Intake: Taking {
     let log: Logger
     /// Called when the gate queued something: this host's delivery need not wait for its next poll.
     let wakeDelivery: @Sendable () -> Void
+    /// Who delivers what the gate hands over.
+    let hands: (any DeliveryHands)?
     let failPoint: @Sendable (FailPoint) -> Void
 
     func take(
@@ -47,7 +49,8 @@ struct Intake: Taking {
         }
         if !docket.forGate.isEmpty || !letters.isEmpty {
             let started = ContinuousClock.now
-            let answer = await gate.decide(docket.forGate, letters, in: store, on: eventLoop, until: deadline)
+            let answer = await gate.decide(
+                docket.forGate, letters, in: store, on: eventLoop, to: hands, until: deadline)
             metrics.gate(started.duration(to: .now))
             failPoint(.gateReplied)
             if answer.queued { wakeDelivery() }

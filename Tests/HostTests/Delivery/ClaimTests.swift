@@ -13,7 +13,7 @@ import Testing
         try await rig.at(.zero)
         for name in ["A", "B", "C"] { _ = await rig.decide(try Rig.signal(name)) }
         func claim(_ most: Int) async throws -> DeliveryStore.Claimed {
-            try await rig.delivery.claim("file", most: most, lease: .seconds(60))
+            try await rig.delivery.claim("file", most: most)
         }
         let (first, second, third) = (try await claim(2), try await claim(2), try await claim(2))
         #expect(first.more && !second.more && !third.more)

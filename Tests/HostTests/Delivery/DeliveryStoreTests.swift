@@ -190,7 +190,7 @@ import Testing
         _ = await rig.decide(try Rig.signal("A"), try Rig.signal("B"))
         try await rig.redis.command(
             "EVAL", "return redis.call('SET', redis.call('KEYS', '{test}:r:*')[1], 'nonsense')", "0")
-        let found = try await rig.delivery.claim("file", most: 10, lease: .seconds(60))
+        let found = try await rig.delivery.claim("file", most: 10)
         #expect(found.claims.count == 1)
         #expect(found.faults == ["a record is unreadable"])
         #expect(try await rig.number("ZCARD", "{test}:q:file") == 2)

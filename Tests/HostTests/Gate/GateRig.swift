@@ -146,7 +146,7 @@ final class GateRig: Sendable {
     // MARK: The store
 
     func claims(_ sink: PluginID = "file", _ most: Int = 100) async throws -> [Claim] {
-        try await delivery.claim(sink, most: most, lease: .seconds(60)).claims
+        try await delivery.claim(sink, most: most).claims
     }
 
     /// Claims and acknowledges all that is due, and says what it was: state and episode.

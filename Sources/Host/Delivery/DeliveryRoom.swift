@@ -1,0 +1,57 @@
+/// How many deliveries of a sink are under way, and how many more may be.
+struct DeliveryRoom: Sendable {
+    /// Of what is under way, about: each claim that is made below it may go over it once.
+    static let bytes = 64 << 20
+
+    let most: Int
+    private(set) var inFlight = 0
+    private var bytes = 0
+    /// Deliveries at once: halves when the sink is overloaded, grows by one with each success.
+    private var limit: Int
+    /// Nothing more is claimed until there is room again.
+    private var full = false
+    /// More may be queued than was claimed.
+    var isBehind = true
+    private(set) var isStopping = false
+
+    init(most: Int) { (self.most, limit) = (most, most) }
+
+    /// Nothing is under way, and nothing will be.
+    var isOver: Bool { isStopping && inFlight == 0 }
+
+    /// Worth a call: a sink that takes many is not asked for one at a time.
+    private var isWide: Bool { !isStopping && limit - inFlight >= max(1, limit / 16) && bytes < Self.bytes }
+
+    /// Keeps room for a claim.
+    /// - Parameter atMost: of one call.
+    /// - Returns: for how many.
+    mutating func claim(_ atMost: Int) -> Int {
+        full = !isWide
+        let room = full ? 0 : min(limit - inFlight, atMost)
+        // The other hand's, too: none is claimed that can't be delivered.
+        inFlight += room
+        return room
+    }
+
+    /// Keeps room for just so many, which are not queued yet. Half of it is for what is older, while there is any: with a sink that
+    /// is the slowest of all that would wait for ever.
+    mutating func keep(_ count: Int) -> Bool {
+        let free = limit - inFlight - count
+        guard !isStopping, free >= (isBehind ? limit / 2 : 0), bytes < Self.bytes else { return false }
+        inFlight += count
+        return true
+    }
+
+    /// So much of what had room is not under way, or not any more.
+    /// - Parameter bytes: of deliveries; negative of those that begin.
+    /// - Returns: whether it is worth a claim that there was no room for.
+    mutating func end(_ count: Int, bytes ended: Int) -> Bool {
+        inFlight -= count
+        bytes -= ended
+        return full && isWide
+    }
+
+    mutating func succeeded() { limit = min(limit + 1, most) }
+    mutating func overloaded() { limit = max(1, limit / 2) }
+    mutating func stop() { isStopping = true }
+}

@@ -1,0 +1,77 @@
+import Testing
+
+@testable import Host
+
+/// Who has room when: claims, and what the gate hands over.
+@Suite struct DeliveryRoomTests {
+    /// `#expect` changes no value.
+    private final class Room {
+        private var room = DeliveryRoom(most: 64)
+        var isBehind: Bool {
+            get { room.isBehind }
+            set { room.isBehind = newValue }
+        }
+        var isOver: Bool { room.isOver }
+        func claim(_ most: Int) -> Int { room.claim(most) }
+        func keep(_ count: Int) -> Bool { room.keep(count) }
+        func end(_ count: Int, bytes: Int) -> Bool { room.end(count, bytes: bytes) }
+        func overloaded() { room.overloaded() }
+        func succeeded() { room.succeeded() }
+        func stop() { room.stop() }
+    }
+
+    @Test func halfIsForWhatIsOlderWhileThereIsAny() {
+        let room = Room()
+        // Nothing is known of the queue yet.
+        #expect(!room.keep(33))
+        #expect(room.keep(32))
+        #expect(!room.keep(1))
+        #expect(room.claim(100) == 32)
+        room.isBehind = false
+        #expect(!room.keep(1))
+        #expect(room.end(40, bytes: 0) == false, "nobody was refused a claim")
+        #expect(!room.keep(41))
+        #expect(room.keep(40))
+    }
+
+    @Test func aClaimThatFoundNoRoomIsTriedAgainWhenItIsWorthIt() {
+        let room = Room()
+        #expect(room.claim(256) == 64)
+        #expect(room.claim(256) == 0)
+        #expect(!room.end(3, bytes: 0))
+        #expect(room.end(1, bytes: 0))
+        #expect(room.claim(256) == 4)
+    }
+
+    @Test func bytesBoundBoth() {
+        let room = Room()
+        room.isBehind = false
+        #expect(room.keep(1))
+        _ = room.end(0, bytes: -DeliveryRoom.bytes)
+        #expect(!room.keep(1))
+        #expect(room.claim(1) == 0)
+        #expect(room.end(1, bytes: DeliveryRoom.bytes))
+        #expect(room.keep(1))
+    }
+
+    @Test func aSinkThatIsOverloadedHasHalfTheRoom() {
+        let room = Room()
+        room.isBehind = false
+        room.overloaded()
+        #expect(!room.keep(33))
+        room.succeeded()
+        #expect(room.keep(33))
+    }
+
+    @Test func aStopEndsIt() {
+        let room = Room()
+        room.isBehind = false
+        #expect(room.keep(2))
+        room.stop()
+        #expect(!room.keep(1))
+        #expect(room.claim(1) == 0)
+        #expect(!room.isOver)
+        _ = room.end(2, bytes: 0)
+        #expect(room.isOver)
+    }
+}

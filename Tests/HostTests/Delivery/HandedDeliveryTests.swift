@@ -1,0 +1,158 @@
+import Logging
+import NIOConcurrencyHelpers
+import Redis
+import SignalKit
+import TestSupport
+import Testing
+
+@testable import Host
+
+/// The workers of a host and its gate together: what is handed over reaches its sink without a claim.
+@Suite(.serialized) struct HandedDeliveryTests {
+    private typealias Rig = GateRig
+    private typealias Scripted = SinkWorkerTests.Scripted
+
+    private func serving(
+        _ rig: Rig, _ body: (DeliveryService, HostMetrics) async throws -> Void
+    ) async throws {
+        let metrics = HostMetrics()
+        let service = DeliveryService(
+            rig.configuration, store: rig.delivery, metrics: metrics,
+            log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, failPoint: { _ in })
+        let running = Task { await service.run() }
+        do {
+            try await body(service, metrics)
+        } catch {
+            service.stop()
+            await running.value
+            throw error
+        }
+        service.stop()
+        await running.value
+    }
+
+    private func decide(_ rig: Rig, _ service: DeliveryService, _ signals: [GateSignal]) async -> GateAnswer {
+        await rig.gate.decide(signals, [], in: rig.store, on: nil, to: service)
+    }
+
+    /// Once the queue was found empty, all the room is for what is handed over.
+    private func ready(_ service: DeliveryService, _ room: Int) async throws {
+        try await eventually("an empty queue") {
+            guard let offer = service.offer(room) else { return false }
+            service.take([], of: offer, born: 0)
+            return true
+        }
+    }
+
+    @Test func itIsDeliveredOnceAndSettled() async throws {
+        let sink = Scripted { _, _ in nil }
+        let rig = try await Rig(plugin: sink)
+        try await serving(rig) { service, metrics in
+            try await ready(service, 64)
+            for round in 0..<20 {
+                let answer = await decide(rig, service, try (0..<10).map { try Rig.signal("A\(round)-\($0)") })
+                #expect(answer.outcomes.allSatisfy { $0.isHandedOver })
+                // Before the next call, or there may be no room for it.
+                try await eventually("\(round) delivered") { sink.deliveries.count == (round + 1) * 10 }
+            }
+            try await eventually("an empty queue") { try await rig.number("ZCARD", "{test}:q:file") == 0 }
+            #expect(metrics.registry.render().contains("result=\"delivered\"} 200"))
+        }
+        #expect(Set(sink.deliveries.map(\.id)).count == 200)
+        #expect(sink.deliveries.count == 200)
+    }
+
+    @Test func whatFailsComesAgain() async throws {
+        let sink = Scripted { _, attempt in attempt < 2 ? SinkError(.unreachable, "down", retryable: true) : nil }
+        let rig = try await Rig(plugin: sink)
+        try await rig.at(.zero)
+        try await serving(rig) { service, metrics in
+            try await ready(service, 64)
+            _ = await decide(rig, service, [try Rig.signal()])
+            try await eventually("put back") { metrics.registry.render().contains("result=\"retried\"} 1") }
+            try await rig.at(.seconds(10))
+            service.wake()
+            try await eventually("an empty queue") { try await rig.number("ZCARD", "{test}:q:file") == 0 }
+        }
+        #expect(sink.deliveries.map(\.attempt) == [1, 2])
+    }
+
+    @Test func aLostAnswerDelaysNothing() async throws {
+        let sink = Scripted { _, _ in nil }
+        let rig = try await Rig(plugin: sink)
+        try await rig.at(.zero)
+        try await serving(rig) { service, _ in
+            try await ready(service, 64)
+            // The store has handed it over; the answer never came here.
+            let offer = try #require(service.offer(1))
+            let signal = try Rig.signal()
+            let command = GateCommands(rig.configuration, ScriptComposer(rig.configuration)).gate(
+                [signal], born: rig.gate.born, offer: offer)
+            _ = try await rig.store.send(command)
+            #expect(try await rig.claims().isEmpty)
+            service.lose([signal.fingerprint], of: offer)
+            service.wake()
+            try await eventually("an empty queue") { try await rig.number("ZCARD", "{test}:q:file") == 0 }
+        }
+        #expect(sink.deliveries.map(\.attempt) == [1])
+    }
+
+    @Test func aStopWaitsForTheAnswerThatIsOut() async throws {
+        let sink = Scripted { _, _ in nil }
+        let rig = try await Rig(plugin: sink)
+        let ended = NIOLockedValueBox(false)
+        let service = DeliveryService(
+            rig.configuration, store: rig.delivery, metrics: HostMetrics(),
+            log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, failPoint: { _ in })
+        let running = Task {
+            await service.run()
+            ended.withLockedValue { $0 = true }
+        }
+        try await ready(service, 64)
+        let hands = Late(service)
+        let answer = await rig.gate.decide([try Rig.signal()], [], in: rig.store, on: nil, to: hands)
+        #expect(answer.outcomes.map(\.isHandedOver) == [true])
+        service.stop()
+        #expect(service.offer(1) == nil)
+        #expect(!ended.withLockedValue { $0 })
+        hands.release()
+        await running.value
+        #expect(sink.deliveries.count == 1)
+        #expect(try await rig.number("ZCARD", "{test}:q:file") == 0)
+    }
+
+    /// Hands on what the gate says later.
+    private final class Late: DeliveryHands {
+        private let service: DeliveryService
+        private let kept = NIOLockedValueBox<[@Sendable () -> Void]>([])
+
+        init(_ service: DeliveryService) { self.service = service }
+
+        func offer(_ room: Int) -> HandOverOffer? { service.offer(room) }
+        func take(_ handed: [HandedOver], of offer: HandOverOffer, born: Int64) {
+            kept.withLockedValue { [service] in $0.append { service.take(handed, of: offer, born: born) } }
+        }
+        func lose(_ fingerprints: [Fingerprint], of offer: HandOverOffer) { service.lose(fingerprints, of: offer) }
+        func release() { for step in kept.withLockedValue({ $0 }) { step() } }
+    }
+
+    @Test func aSinkThatIsBehindHasHalfItsRoomForThat() async throws {
+        let (gate, open) = AsyncStream<Void>.makeStream()
+        let sink = Scripted { _, _ in
+            for await _ in gate {}
+            return nil
+        }
+        let rig = try await Rig(plugin: sink)
+        for place in 0..<100 { _ = await rig.decide(try Rig.signal("A\(place)")) }
+        try await serving(rig) { service, _ in
+            service.wake()
+            try await eventually("all its room taken") { sink.deliveries.count == type(of: sink).concurrency }
+            let answer = await decide(rig, service, [try Rig.signal("B")])
+            #expect(answer.outcomes.map(\.isHandedOver) == [false])
+            #expect(answer.queued)
+            open.finish()
+            try await eventually("an empty queue") { try await rig.number("ZCARD", "{test}:q:file") == 0 }
+        }
+        #expect(sink.deliveries.count == 101)
+    }
+}
