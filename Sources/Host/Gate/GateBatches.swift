@@ -1,9 +1,11 @@
 import NIOConcurrencyHelpers
 import NIOCore
 
-/// Small requests of one event loop share a call of the gate: what comes in one turn of the loop goes together, and what comes
-/// while a call is out waits for its reply, unless it fills a call of its own. To send and run a script costs more than
-/// to decide a signal.
+/// Small requests of one event loop share a call of the gate: to send and run a script costs more than to decide a signal.
+///
+/// What comes in one turn of the loop goes together, but half of all that is here goes at once: while the store has that half, the loop
+/// reads the other, where else one of the two would wait. What comes while two calls are out waits for a reply, unless it fills a
+/// call of its own.
 final class GateBatches: Sendable {
     /// Decides, and sends nothing after the time that is given.
     typealias Decide = @Sendable ([GateSignal], ContinuousClock.Instant?) async -> GateAnswer
@@ -23,14 +25,23 @@ final class GateBatches: Sendable {
         var calls = 0
         /// Of these, those that have not taken anything yet.
         var beginning = 0
+        /// Signals of calls that are out.
+        var out = 0
         let executor: LoopExecutor
     }
     /// By event loop.
     private let lines = NIOLockedValueBox<[ObjectIdentifier: Line]>([:])
     private let most: Int
+    /// Calls that are out at once, and not full.
+    private static let halves = 2
+    /// Signals that are worth a call while another is out.
+    private static let few = 8
 
     /// - Parameter most: signals of one call.
     init(most: Int) { self.most = most }
+
+    /// Signals that wait for a call.
+    var waiting: Int { lines.withLockedValue { $0.values.reduce(0) { $0 + $1.signals } } }
 
     /// - Returns: nil when it was not asked: its deadline passed while it waited.
     func decide(
@@ -40,26 +51,31 @@ final class GateBatches: Sendable {
         let key = ObjectIdentifier(eventLoop)
         return await withCheckedContinuation { waiter in
             let item = Item(signals: signals, deadline: deadline, waiter: waiter)
-            let executor: LoopExecutor? = lines.withLockedValue { lines in
+            let begins: (on: LoopExecutor, atOnce: Bool)? = lines.withLockedValue { lines in
                 var line = lines.removeValue(forKey: key) ?? Line(executor: LoopExecutor(eventLoop))
                 defer { lines[key] = line }
                 line.waiting.append(item)
                 line.signals += signals.count
-                guard line.calls == 0 || line.signals >= most * (line.beginning + 1) else { return nil }
+                let isHalf = line.calls < Self.halves && line.signals >= max(Self.few, line.out)
+                guard line.calls == 0 || isHalf || line.signals >= most * (line.beginning + 1) else { return nil }
                 line.calls += 1
                 line.beginning += 1
-                return line.executor
+                return (line.executor, isHalf)
             }
-            guard let executor else { return }
-            // Not at once: what else has come in this turn of the loop is still to be looked at.
-            Task(executorPreference: executor) { await self.run(key, decide) }
+            guard let begins else { return }
+            if begins.atOnce {
+                Task.immediate(executorPreference: begins.on) { await self.run(key, decide) }
+            } else {
+                // What else has come in this turn of the loop is still to be looked at.
+                Task(executorPreference: begins.on) { await self.run(key, decide) }
+            }
         }
     }
 
     private func run(_ key: ObjectIdentifier, _ decide: Decide) async {
-        var isFirst = true
-        while let batch = next(key, isFirst: isFirst) {
-            isFirst = false
+        var taken: Int?
+        while let batch = next(key, after: taken) {
+            taken = batch.reduce(0) { $0 + $1.signals.count }
             let now = ContinuousClock.now
             var (signals, asked) = ([GateSignal](), [Item]())
             for item in batch {
@@ -92,14 +108,15 @@ final class GateBatches: Sendable {
 
     /// What fits into one call, the longest waiting first; nil when nobody waits, or others see to those who do, and then
     /// this call is over.
-    private func next(_ key: ObjectIdentifier, isFirst: Bool) -> [Item]? {
+    /// - Parameter taken: signals of the call before, which has its reply; nil of the first.
+    private func next(_ key: ObjectIdentifier, after taken: Int?) -> [Item]? {
         lines.withLockedValue { lines in
             guard var line = lines.removeValue(forKey: key) else { return nil }
             defer { lines[key] = line }
-            if isFirst { line.beginning -= 1 }
+            if taken == nil { line.beginning -= 1 }
             var (batch, count, bytes) = ([Item](), 0, 0)
-            // With another call out, what does not fill one waits for that one's reply.
-            let isOver = line.calls > 1 && line.signals < most && !isFirst
+            // With others out, what does not fill a call waits for the reply of one of those.
+            let isOver = line.calls > Self.halves && line.signals < most && taken != nil
             while !isOver, let item = line.waiting.first,
                 batch.isEmpty || (count + item.signals.count <= most && bytes < Self.bytes)
             {
@@ -108,6 +125,7 @@ final class GateBatches: Sendable {
                 bytes += item.bytes
             }
             line.signals -= count
+            line.out += count - (taken ?? 0)
             if batch.isEmpty { line.calls -= 1 }
             return batch.isEmpty ? nil : batch
         }

@@ -1,3 +1,4 @@
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Redis
@@ -41,6 +42,118 @@ import Testing
             #expect(again.allSatisfy { $0.verdict == .duplicate })
             #expect(again.map(\.episode) == answers[number]?.map(\.episode))
         }
+    }
+
+    /// Answers nothing until it is told to.
+    private final class Held: Sendable {
+        private struct State {
+            var calls: [(size: Int, reply: CheckedContinuation<Void, Never>)] = []
+            var most = 0
+            var sizes: [Int] = []
+            var isOpen = false
+        }
+        private let state = NIOLockedValueBox(State())
+
+        var out: Int { state.withLockedValue { $0.calls.count } }
+        /// The most that were out at once.
+        var most: Int { state.withLockedValue { $0.most } }
+        var sizes: [Int] { state.withLockedValue { $0.sizes } }
+
+        func decide(_ signals: [GateSignal]) async -> GateAnswer {
+            await withCheckedContinuation { reply in
+                let isOpen = state.withLockedValue { state in
+                    state.sizes.append(signals.count)
+                    guard !state.isOpen else { return true }
+                    state.calls.append((signals.count, reply))
+                    state.most = max(state.most, state.calls.count)
+                    return false
+                }
+                if isOpen { reply.resume() }
+            }
+            let outcome = GateOutcome(verdict: .accepted, episode: 1, count: 1, policy: nil, detail: "")
+            return GateAnswer(outcomes: signals.map { _ in outcome })
+        }
+
+        func open() {
+            let calls = state.withLockedValue { state in
+                defer { state.calls = [] }
+                state.isOpen = true
+                return state.calls
+            }
+            for call in calls { call.reply.resume() }
+        }
+    }
+
+    @Test func twoCallsAreOutAndTheRestWaitsForOneOfThem() async throws {
+        let (batches, held) = (GateBatches(most: 64), Held())
+        let loop = NIOSingletons.posixEventLoopGroup.any()
+        try await withThrowingTaskGroup(of: Int?.self) { tasks in
+            func ask(_ count: Int, _ name: String) throws {
+                for number in 0..<count {
+                    let signal = try Rig.signal("\(name)\(number)")
+                    tasks.addTask {
+                        await batches.decide([signal], on: loop, until: nil) { signals, _ in await held.decide(signals)
+                        }?
+                        .outcomes.count
+                    }
+                }
+            }
+            try ask(1, "A")
+            try await eventually("a call") { held.out == 1 }
+            // Too few to be worth a call.
+            try ask(7, "B")
+            try await eventually("they wait") { batches.waiting == 7 }
+            #expect(held.out == 1)
+            try ask(1, "C")
+            try await eventually("another call") { held.out == 2 }
+            try ask(40, "D")
+            try await eventually("all others wait") { batches.waiting == 40 }
+            #expect(held.sizes == [1, 8])
+            // What fills a call waits for nobody.
+            try ask(24, "E")
+            try await eventually("a full call") { held.out == 3 }
+            #expect(held.sizes == [1, 8, 64])
+            try ask(10, "F")
+            try await eventually("they wait again") { batches.waiting == 10 }
+            held.open()
+            let counts = try await tasks.reduce(into: []) { $0.append($1) }
+            #expect(counts == Array(repeating: 1, count: 83))
+        }
+        #expect(held.sizes == [1, 8, 64, 10])
+        #expect(held.most == 3)
+        #expect(batches.waiting == 0)
+    }
+
+    /// Half of what is here goes while the store has the other half.
+    @Test func whatIsLessThanHalfWaits() async throws {
+        let (batches, held) = (GateBatches(most: 64), Held())
+        let loop = NIOSingletons.posixEventLoopGroup.any()
+        await withTaskGroup(of: Void.self) { tasks in
+            do {
+                let many = try (0..<40).map { try Rig.signal("M\($0)") }
+                tasks.addTask {
+                    _ = await batches.decide(many, on: loop, until: nil) { signals, _ in await held.decide(signals) }
+                }
+                try await eventually("a call") { held.out == 1 }
+                for number in 0..<40 {
+                    let signal = try Rig.signal("N\(number)")
+                    tasks.addTask {
+                        _ = await batches.decide([signal], on: loop, until: nil) { signals, _ in
+                            await held.decide(signals)
+                        }
+                    }
+                    if number < 39 {
+                        try await eventually("it waits") { batches.waiting == number + 1 }
+                        #expect(held.out == 1)
+                    }
+                }
+                try await eventually("the other half") { held.out == 2 }
+            } catch {
+                Issue.record(error)
+            }
+            held.open()
+        }
+        #expect(held.sizes == [40, 40])
     }
 
     @Test func whoseTimeHasPassedIsNotAskedForAndHoldsNobodyUp() async throws {
