@@ -145,6 +145,19 @@ public protocol Sink: Plugin {
     func close() async
 }
 
+/// A sink that has many deliveries for little more than the price of one: lines of one file, rows of one transaction.
+public protocol BatchSink: Sink {
+    /// As `deliver`, for several that share their fate: each is delivered when it returns, or none counts as delivered.
+    /// - Throws: `SinkError`; a retryable one brings all of them back later.
+    func deliver(_ deliveries: [(delivery: Delivery, context: DeliveryContext)]) async throws(SinkError)
+}
+
+extension BatchSink {
+    public func deliver(_ delivery: Delivery, _ context: DeliveryContext) async throws(SinkError) {
+        try await deliver([(delivery, context)])
+    }
+}
+
 extension Sink {
     public static var needsHistory: Bool { false }
     public static var concurrency: Int { 64 }

@@ -6,14 +6,13 @@ import Synchronization
 ///
 /// Deliveries that come together share one write and one fsync. A delivery that may have been written by an earlier
 /// attempt is looked for in the current and the previous file before it is written again.
-public final class JSONLines: Sink {
+public final class JSONLines: BatchSink {
     public static let id: PluginID = "jsonl"
     /// They share an fsync: the more there are, the less each costs.
     public static let concurrency = 4_096
 
     private struct Waiting: Sendable {
-        let delivery: Delivery
-        let attempt: Int
+        let deliveries: [(delivery: Delivery, context: DeliveryContext)]
         let done: CheckedContinuation<Result<Void, SinkError>, Never>
     }
 
@@ -33,10 +32,10 @@ public final class JSONLines: Sink {
         file = Mutex(LineFile(path: path, maxSize: size, keep: keep, failPoint: services.failPoint))
     }
 
-    public func deliver(_ delivery: Delivery, _ context: DeliveryContext) async throws(SinkError) {
+    public func deliver(_ deliveries: [(delivery: Delivery, context: DeliveryContext)]) async throws(SinkError) {
         let result = await withCheckedContinuation { done in
             let first = waiting.withLock { waiting in
-                waiting.append(Waiting(delivery: delivery, attempt: context.attempt, done: done))
+                waiting.append(Waiting(deliveries: deliveries, done: done))
                 return waiting.count == 1
             }
             if first { queue.asyncAfter(deadline: next.withLock { $0 }) { self.write() } }
@@ -60,7 +59,9 @@ public final class JSONLines: Sink {
             return waiting
         }
         let result: Result<Void, SinkError> = file.withLock { file in
-            Result { () throws(SinkError) in try file.append(batch.map { ($0.delivery, $0.attempt > 1) }) }
+            Result { () throws(SinkError) in
+                try file.append(batch.flatMap { $0.deliveries.map { ($0.delivery, $0.context.attempt > 1) } })
+            }
         }
         next.withLock { $0 = .now() + Self.gathering }
         for item in batch { item.done.resume(returning: result) }

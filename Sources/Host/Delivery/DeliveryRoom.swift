@@ -51,7 +51,7 @@ struct DeliveryRoom: Sendable {
         return full && isWide
     }
 
-    mutating func succeeded() { limit = min(limit + 1, most) }
+    mutating func succeeded(_ count: Int = 1) { limit = min(limit + count, most) }
     mutating func overloaded() { limit = max(1, limit / 2) }
     mutating func stop() { isStopping = true }
 }

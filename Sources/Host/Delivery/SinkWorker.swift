@@ -17,29 +17,29 @@ final class SinkWorker: Sendable {
     static let gathering = Duration.milliseconds(5)
 
     let sink: HostConfiguration.SinkEntry
-    private let store: DeliveryStore
+    let store: DeliveryStore
     private let metrics: HostMetrics
     private let log: Logger
-    private let failPoint: @Sendable (FailPoint) -> Void
+    let failPoint: @Sendable (FailPoint) -> Void
     private let backOff = BackOff.standard
 
-    private struct State {
+    struct State {
         var room: DeliveryRoom
         var delivered: [Begun] = []
         /// What an answer that was lost may have handed over, until it is given back.
         var lost: [(handOver: LostHandOver, until: ContinuousClock.Instant)] = []
     }
     /// A delivery with the time from which its lease counts here, which is before it was asked for.
-    private struct Begun: Sendable {
+    struct Begun: Sendable {
         let claim: Claim
         let since: ContinuousClock.Instant
     }
-    private let state: NIOLockedValueBox<State>
+    let state: NIOLockedValueBox<State>
     /// Who claims: the first when there may be something, and the second when the first got all that it asked for.
     private let hands: [(wakes: AsyncStream<Void>, waker: AsyncStream<Void>.Continuation)]
     /// What the gate hands over. Bounded by the room that was kept for it.
-    private let handed: AsyncStream<[Begun]>
-    private let hander: AsyncStream<[Begun]>.Continuation
+    let handed: AsyncStream<[Begun]>
+    let hander: AsyncStream<[Begun]>.Continuation
     private let acknowledgements: AsyncStream<Void>
     private let acknowledger: AsyncStream<Void>.Continuation
 
@@ -135,33 +135,55 @@ final class SinkWorker: Sendable {
             ended(room - found.claims.count, bytes: -found.claims.reduce(0) { $0 + $1.delivery.json.count })
             if !found.claims.isEmpty { failPoint(.claimed) }
             if found.more, place + 1 < hands.count { hands[place + 1].waker.yield() }
-            for claim in found.claims {
-                tasks.addTask { await self.deliver(Begun(claim: claim, since: started)) }
-            }
+            deliver(found.claims.map { Begun(claim: $0, since: started) }, in: &tasks)
             if !found.more { return true }
         }
     }
 
     /// So much is not under way any more.
-    private func ended(_ count: Int, bytes: Int = 0) {
+    func ended(_ count: Int, bytes: Int = 0) {
         let (isWanted, isOver) = state.withLockedValue { ($0.room.end(count, bytes: bytes), $0.room.isOver) }
         if isOver { wakeAll(true) } else if isWanted { wake() }
     }
 
-    private func deliver(_ begun: Begun) async {
-        let claim = begun.claim
-        let context = DeliveryContext(attempt: claim.attempt, deadline: begun.since + Lease.length * 0.8)
+    func deliver(_ batch: [Begun], in tasks: inout DiscardingTaskGroup) {
+        guard !batch.isEmpty else { return }
+        if let together = sink.plugin as? any BatchSink {
+            tasks.addTask { await self.deliver(batch, by: together.deliver) }
+            return
+        }
+        for begun in batch {
+            tasks.addTask {
+                await self.deliver([begun]) { only throws(SinkError) in
+                    try await self.sink.plugin.deliver(only[0].delivery, only[0].context)
+                }
+            }
+        }
+    }
+
+    private func deliver(
+        _ batch: [Begun],
+        by deliver: ([(delivery: Delivery, context: DeliveryContext)]) async throws(SinkError) -> Void
+    ) async {
         do throws(SinkError) {
-            try await sink.plugin.deliver(claim.delivery, context)
-            state.withLockedValue {
-                $0.delivered.append(begun)
-                $0.room.succeeded()
+            try await deliver(
+                batch.map {
+                    (
+                        $0.claim.delivery,
+                        DeliveryContext(attempt: $0.claim.attempt, deadline: $0.since + Lease.length * 0.8)
+                    )
+                })
+            state.withLockedValue { state in
+                state.delivered += batch
+                state.room.succeeded(batch.count)
             }
             acknowledger.yield()
         } catch {
-            await failed(claim, error)
+            await withDiscardingTaskGroup { tasks in
+                for begun in batch { tasks.addTask { await self.failed(begun.claim, error) } }
+            }
         }
-        ended(1, bytes: claim.delivery.json.count)
+        ended(batch.count, bytes: batch.reduce(0) { $0 + $1.claim.delivery.json.count })
     }
 
     private func failed(_ claim: Claim, _ error: SinkError) async {
@@ -192,53 +214,6 @@ final class SinkWorker: Sendable {
         }
     }
 
-    // MARK: Handed over
-
-    /// Keeps room for so many that are not queued yet.
-    /// - Returns: false when there is none. True is to be followed by `take` or `lose`.
-    func keep(_ room: Int) -> Bool { state.withLockedValue { $0.room.keep(room) } }
-
-    /// What came of a call for which room was kept.
-    func take(_ claims: [Claim], of room: Int, since: ContinuousClock.Instant) {
-        ended(room - claims.count, bytes: -claims.reduce(0) { $0 + $1.delivery.json.count })
-        guard !claims.isEmpty else { return }
-        failPoint(.claimed)
-        hander.yield(claims.map { Begun(claim: $0, since: since) })
-    }
-
-    /// Nobody was answered, and nothing of it is delivered here.
-    func lose(_ lost: [LostHandOver], of room: Int, since: ContinuousClock.Instant) {
-        state.withLockedValue { $0.lost += lost.map { ($0, since + Lease.length) } }
-        ended(room)
-    }
-
-    private func deliverHanded() async {
-        await withDiscardingTaskGroup { tasks in
-            for await batch in handed {
-                for begun in batch { tasks.addTask { await self.deliver(begun) } }
-            }
-        }
-    }
-
-    /// The store answers again: what was lost need not wait for the end of its lease.
-    private func giveBack() async throws(RedisError) {
-        let lost = state.withLockedValue { state in
-            let lost = state.lost
-            state.lost = []
-            return lost
-        }
-        guard !lost.isEmpty else { return }
-        do throws(RedisError) {
-            for start in stride(from: 0, to: lost.count, by: Self.claims) {
-                try await store.giveBack(sink.name, lost[start...].prefix(Self.claims).map(\.handOver))
-            }
-        } catch {
-            let now = ContinuousClock.now
-            state.withLockedValue { $0.lost += lost.filter { $0.until > now } }
-            throw error
-        }
-    }
-
     // MARK: Acknowledging
 
     private func acknowledge() async {
@@ -251,7 +226,9 @@ final class SinkWorker: Sendable {
             guard !batch.isEmpty else { return }
             do throws(RedisError) {
                 let words = try await store.acknowledge(sink.name, batch.map(\.claim))
-                for word in words { metrics.delivery(sink: sink.name, result: word == .lost ? "late" : "delivered") }
+                let late = words.count { $0 == .lost }
+                if late > 0 { metrics.delivery(sink: sink.name, result: "late", by: late) }
+                if late < words.count { metrics.delivery(sink: sink.name, result: "delivered", by: words.count - late) }
                 if words.contains(.changed) { wake() }
             } catch {
                 // Kept for the next tick while the claims are ours: what the sink has need not be handed over again.

@@ -56,7 +56,7 @@ import Testing
                 try await eventually("\(round) delivered") { sink.deliveries.count == (round + 1) * 10 }
             }
             try await eventually("an empty queue") { try await rig.number("ZCARD", "{test}:q:file") == 0 }
-            #expect(metrics.registry.render().contains("result=\"delivered\"} 200"))
+            try await eventually("all counted") { metrics.registry.render().contains("result=\"delivered\"} 200") }
         }
         #expect(Set(sink.deliveries.map(\.id)).count == 200)
         #expect(sink.deliveries.count == 200)

@@ -27,7 +27,46 @@ import Testing
         }
     }
 
-    private func working(_ rig: Rig, _ sink: Scripted, _ body: (SinkWorker, HostMetrics) async throws -> Void)
+    /// Takes all that is there in one go.
+    final class Together: BatchSink {
+        static let id: PluginID = "together"
+        private let handed = NIOLockedValueBox<[[(id: String, attempt: Int)]]>([])
+        private let answer: @Sendable (Int) -> SinkError?
+
+        /// - Parameter answer: to each batch, by its number from 1.
+        init(_ answer: @escaping @Sendable (Int) -> SinkError?) { self.answer = answer }
+        init(_ config: inout ConfigReader, _ services: Services) throws(ConfigError) { answer = { _ in nil } }
+
+        var batches: [[(id: String, attempt: Int)]] { handed.withLockedValue { $0 } }
+
+        func deliver(_ deliveries: [(delivery: Delivery, context: DeliveryContext)]) async throws(SinkError) {
+            let number = handed.withLockedValue { handed in
+                handed.append(deliveries.map { ($0.delivery.id, $0.context.attempt) })
+                return handed.count
+            }
+            if let error = answer(number) { throw error }
+        }
+    }
+
+    @Test func aSinkThatTakesThemTogetherHasThemTogether_AndAllOfThemAgain() async throws {
+        let rig = try await Rig()
+        try await rig.at(.zero)
+        let sink = Together { $0 == 1 ? SinkError(.unreachable, "down", retryable: true) : nil }
+        for place in 0..<20 { _ = await rig.decide(try Rig.signal("A\(place)")) }
+        try await working(rig, sink) { worker, metrics in
+            worker.wake()
+            try await eventually("all put back") { metrics.registry.render().contains("result=\"retried\"} 20") }
+            try await rig.at(.seconds(10))
+            worker.wake()
+            try await eventually("an empty queue") { try await rig.number("ZCARD", "{test}:q:file") == 0 }
+            try await eventually("all counted") { metrics.registry.render().contains("result=\"delivered\"} 20") }
+        }
+        #expect(sink.batches.map(\.count) == [20, 20])
+        #expect(sink.batches[0].allSatisfy { $0.attempt == 1 })
+        #expect(sink.batches[1].allSatisfy { $0.attempt == 2 })
+    }
+
+    private func working(_ rig: Rig, _ sink: any Sink, _ body: (SinkWorker, HostMetrics) async throws -> Void)
         async throws
     {
         let metrics = HostMetrics()

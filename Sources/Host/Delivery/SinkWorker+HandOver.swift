@@ -1,0 +1,51 @@
+import NIOConcurrencyHelpers
+import Redis
+import SignalKit
+
+/// What a worker has from the gate, without a claim.
+extension SinkWorker {
+    /// Keeps room for so many that are not queued yet.
+    /// - Returns: false when there is none. True is to be followed by `take` or `lose`.
+    func keep(_ room: Int) -> Bool { state.withLockedValue { $0.room.keep(room) } }
+
+    /// What came of a call for which room was kept.
+    func take(_ claims: [Claim], of room: Int, since: ContinuousClock.Instant) {
+        ended(room - claims.count, bytes: -claims.reduce(0) { $0 + $1.delivery.json.count })
+        guard !claims.isEmpty else { return }
+        failPoint(.claimed)
+        hander.yield(claims.map { Begun(claim: $0, since: since) })
+    }
+
+    /// Nobody was answered, and nothing of it is delivered here.
+    func lose(_ lost: [LostHandOver], of room: Int, since: ContinuousClock.Instant) {
+        state.withLockedValue { $0.lost += lost.map { ($0, since + Lease.length) } }
+        ended(room)
+    }
+
+    func deliverHanded() async {
+        await withDiscardingTaskGroup { tasks in
+            for await batch in handed {
+                deliver(batch, in: &tasks)
+            }
+        }
+    }
+
+    /// The store answers again: what was lost need not wait for the end of its lease.
+    func giveBack() async throws(RedisError) {
+        let lost = state.withLockedValue { state in
+            let lost = state.lost
+            state.lost = []
+            return lost
+        }
+        guard !lost.isEmpty else { return }
+        do throws(RedisError) {
+            for start in stride(from: 0, to: lost.count, by: Self.claims) {
+                try await store.giveBack(sink.name, lost[start...].prefix(Self.claims).map(\.handOver))
+            }
+        } catch {
+            let now = ContinuousClock.now
+            state.withLockedValue { $0.lost += lost.filter { $0.until > now } }
+            throw error
+        }
+    }
+}
