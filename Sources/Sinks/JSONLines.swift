@@ -20,7 +20,7 @@ public final class JSONLines: BatchSink {
     private let waiting = Mutex<[Waiting]>([])
     /// When the next write may begin: at once when there was none lately.
     private let next = Mutex(DispatchTime.now())
-    /// After a write: what comes meanwhile shares the next one's fsync, which holds up the store's on the same disk.
+    /// From one write to the next: what comes meanwhile shares an fsync, which holds up the store's on the same disk.
     private static let gathering = DispatchTimeInterval.milliseconds(5)
     /// The only thread that touches the file.
     private let queue = DispatchQueue(label: "portcullis.sink.jsonl")
@@ -54,6 +54,8 @@ public final class JSONLines: BatchSink {
 
     /// Whoever is waiting now shares this write; who comes meanwhile has the next one.
     private func write() {
+        // Before the next one can come.
+        next.withLock { $0 = .now() + Self.gathering }
         let batch = waiting.withLock { waiting in
             defer { waiting = [] }
             return waiting
@@ -63,7 +65,6 @@ public final class JSONLines: BatchSink {
                 try file.append(batch.flatMap { $0.deliveries.map { ($0.delivery, $0.context.attempt > 1) } })
             }
         }
-        next.withLock { $0 = .now() + Self.gathering }
         for item in batch { item.done.resume(returning: result) }
     }
 }

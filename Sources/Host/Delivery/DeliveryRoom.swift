@@ -1,6 +1,6 @@
 /// How many deliveries of a sink are under way, and how many more may be.
 struct DeliveryRoom: Sendable {
-    /// Of what is under way, about: each claim that is made below it may go over it once.
+    /// Of what is under way, about: each claim, and each call of the gate that something was offered with, may go over it once.
     static let bytes = 64 << 20
 
     let most: Int
@@ -10,7 +10,7 @@ struct DeliveryRoom: Sendable {
     private var limit: Int
     /// Nothing more is claimed until there is room again.
     private var full = false
-    /// More may be queued than was claimed.
+    /// More may be queued than was claimed, or is going to be: there was no room.
     var isBehind = true
     private(set) var isStopping = false
 
@@ -27,8 +27,9 @@ struct DeliveryRoom: Sendable {
     /// - Returns: for how many.
     mutating func claim(_ atMost: Int) -> Int {
         full = !isWide
+        isBehind = isBehind || full
         let room = full ? 0 : min(limit - inFlight, atMost)
-        // The other hand's, too: none is claimed that can't be delivered.
+        // The other claimer's, too: none is claimed that can't be delivered.
         inFlight += room
         return room
     }
@@ -37,7 +38,10 @@ struct DeliveryRoom: Sendable {
     /// is the slowest of all that would wait for ever.
     mutating func keep(_ count: Int) -> Bool {
         let free = limit - inFlight - count
-        guard !isStopping, free >= (isBehind ? limit / 2 : 0), bytes < Self.bytes else { return false }
+        guard !isStopping, free >= (isBehind ? max(1, limit / 2) : 0), bytes < Self.bytes else {
+            isBehind = true
+            return false
+        }
         inFlight += count
         return true
     }

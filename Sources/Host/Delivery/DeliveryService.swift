@@ -35,7 +35,7 @@ final class DeliveryService: DeliveryHands {
         HandOverOffer(workers.indices.prefix(64).filter { workers[$0].keep(room) }, room: room)
     }
 
-    func take(_ handed: [HandedOver], of offer: HandOverOffer, born: Int64) {
+    func take(_ handed: [HandedOver], lost: [Fingerprint], of offer: HandOverOffer, born: Int64) {
         var claims = [[Claim]](repeating: [], count: offer.sinks.count)
         for item in handed {
             let member = QueueMember(item.fingerprint.bytes)
@@ -48,14 +48,10 @@ final class DeliveryService: DeliveryHands {
                 claims[place].append(Claim(member: member, token: item.token, attempt: 1, delivery: delivery))
             }
         }
+        let lost = lost.map { LostHandOver(member: QueueMember($0.bytes), number: offer.number) }
         for (claims, place) in zip(claims, offer.sinks) {
-            workers[place].take(claims, of: offer.room, since: offer.since)
+            workers[place].take(claims, lost: lost, of: offer.room, since: offer.since)
         }
-    }
-
-    func lose(_ fingerprints: [Fingerprint], of offer: HandOverOffer) {
-        let lost = fingerprints.map { LostHandOver(member: QueueMember($0.bytes), number: offer.number) }
-        for place in offer.sinks { workers[place].lose(lost, of: offer.room, since: offer.since) }
     }
 
     /// Runs until `stop`; then what is in flight ends and is acknowledged.

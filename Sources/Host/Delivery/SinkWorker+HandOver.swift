@@ -5,21 +5,16 @@ import SignalKit
 /// What a worker has from the gate, without a claim.
 extension SinkWorker {
     /// Keeps room for so many that are not queued yet.
-    /// - Returns: false when there is none. True is to be followed by `take` or `lose`.
+    /// - Returns: false when there is none. True is to be followed by one `take`.
     func keep(_ room: Int) -> Bool { state.withLockedValue { $0.room.keep(room) } }
 
     /// What came of a call for which room was kept.
-    func take(_ claims: [Claim], of room: Int, since: ContinuousClock.Instant) {
+    /// - Parameter lost: nobody knows whether the store has handed these over; nothing of it is delivered here.
+    func take(_ claims: [Claim], lost: [LostHandOver], of room: Int, since: ContinuousClock.Instant) {
+        if !lost.isEmpty { state.withLockedValue { $0.lost += lost.map { ($0, since + Lease.length) } } }
+        if !claims.isEmpty { hander.yield(claims.map { Begun(claim: $0, since: since) }) }
+        // Last: when nothing is under way any more, nothing is handed over either.
         ended(room - claims.count, bytes: -claims.reduce(0) { $0 + $1.delivery.json.count })
-        guard !claims.isEmpty else { return }
-        failPoint(.claimed)
-        hander.yield(claims.map { Begun(claim: $0, since: since) })
-    }
-
-    /// Nobody was answered, and nothing of it is delivered here.
-    func lose(_ lost: [LostHandOver], of room: Int, since: ContinuousClock.Instant) {
-        state.withLockedValue { $0.lost += lost.map { ($0, since + Lease.length) } }
-        ended(room)
     }
 
     func deliverHanded() async {

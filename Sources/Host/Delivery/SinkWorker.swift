@@ -36,7 +36,7 @@ final class SinkWorker: Sendable {
     }
     let state: NIOLockedValueBox<State>
     /// Who claims: the first when there may be something, and the second when the first got all that it asked for.
-    private let hands: [(wakes: AsyncStream<Void>, waker: AsyncStream<Void>.Continuation)]
+    private let claimers: [(wakes: AsyncStream<Void>, waker: AsyncStream<Void>.Continuation)]
     /// What the gate hands over. Bounded by the room that was kept for it.
     let handed: AsyncStream<[Begun]>
     let hander: AsyncStream<[Begun]>.Continuation
@@ -55,7 +55,7 @@ final class SinkWorker: Sendable {
         let most = type(of: sink.plugin).concurrency
         state = NIOLockedValueBox(State(room: DeliveryRoom(most: most)))
         // An answer of many deliveries takes Redis several turns to write.
-        hands = (0..<(most > Self.claims ? 2 : 1)).map { _ in
+        claimers = (0..<(most > Self.claims ? 2 : 1)).map { _ in
             let (wakes, waker) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
             return (wakes, waker)
         }
@@ -64,7 +64,7 @@ final class SinkWorker: Sendable {
     }
 
     /// There may be something to claim.
-    func wake() { hands[0].waker.yield() }
+    func wake() { claimers[0].waker.yield() }
 
     /// Runs until `stop`, and returns when the last delivery has ended and is acknowledged.
     func run() async {
@@ -77,11 +77,13 @@ final class SinkWorker: Sendable {
                 await self.acknowledge()
             }
             await withDiscardingTaskGroup { claiming in
-                for place in hands.indices { claiming.addTask { await self.claim(place) } }
+                for place in claimers.indices { claiming.addTask { await self.claim(place) } }
                 claiming.addTask { await self.deliverHanded() }
             }
             acknowledger.finish()
         }
+        // What is lost now waits for the end of its lease.
+        try? await giveBack()
         await sink.plugin.close()
     }
 
@@ -95,7 +97,7 @@ final class SinkWorker: Sendable {
     }
 
     private func wakeAll(_ isOver: Bool) {
-        for hand in hands { hand.waker.yield() }
+        for claimer in claimers { claimer.waker.yield() }
         if isOver { hander.finish() }
     }
 
@@ -103,7 +105,7 @@ final class SinkWorker: Sendable {
 
     private func claim(_ place: Int) async {
         await withDiscardingTaskGroup { tasks in
-            for await _ in hands[place].wakes {
+            for await _ in claimers[place].wakes {
                 let isDrained = await self.claim(place, &tasks)
                 if state.withLockedValue({ $0.room.isOver }) { break }
                 if isDrained { try? await Task.sleep(for: Self.pause) }
@@ -134,7 +136,7 @@ final class SinkWorker: Sendable {
             state.withLockedValue { $0.room.isBehind = found.more }
             ended(room - found.claims.count, bytes: -found.claims.reduce(0) { $0 + $1.delivery.json.count })
             if !found.claims.isEmpty { failPoint(.claimed) }
-            if found.more, place + 1 < hands.count { hands[place + 1].waker.yield() }
+            if found.more, place + 1 < claimers.count { claimers[place + 1].waker.yield() }
             deliver(found.claims.map { Begun(claim: $0, since: started) }, in: &tasks)
             if !found.more { return true }
         }

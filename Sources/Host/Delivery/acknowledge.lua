@@ -24,7 +24,7 @@ local function current(member)
   if storm then return storm.version, storm.announced + storm.flush end
 end
 
-local reply, counted, told, again, settled, now = {}, {}, {}, {}, {}, nil
+local reply, ours, told, again, settled, now = {}, {}, {}, {}, {}, nil
 for place, member in ipairs(members) do
   local at = place * 4 - 2
   local token, version = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
@@ -32,14 +32,12 @@ for place, member in ipairs(members) do
     reply[place] = 'lost'
   else
     local ok, found, from = pcall(current, member)
-    -- Of what was handed over nothing is counted.
-    local handed = token % 1 ~= 0
     if ok then
-      if not handed then counted[#counted + 1] = member end
+      ours[#ours + 1] = member
     else
       -- What can't be read any more is the next claim's to find, in a minute. Its sink has it: the next attempt is no first one.
       found, from = 0, kit.now() + 60000
-      if handed then redis.call('HINCRBY', attempts, member, 1) end
+      if token % 1 ~= 0 then redis.call('HINCRBY', attempts, member, 1) end
     end
     if ARGV[at + 3] ~= '0' then told[#told + 1], told[#told + 2] = member, ARGV[at + 3] end
     if found and found ~= version then
@@ -53,7 +51,7 @@ for place, member in ipairs(members) do
   end
 end
 
-if #counted > 0 then redis.call('HDEL', attempts, unpack(counted)) end
+if #ours > 0 then redis.call('HDEL', attempts, unpack(ours)) end
 if history and #told > 0 then redis.call('HSET', history, unpack(told)) end
 if #again > 0 then redis.call('ZADD', queue, 'XX', unpack(again)) end
 if #settled > 0 then

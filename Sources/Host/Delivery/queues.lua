@@ -7,6 +7,14 @@ local depth = redis.call('ZCARD', queue)
 if other ~= '' then
   -- What is in both is due at the earlier time; a claim that is lost by that is delivered once more.
   local into = kit.key('q:', other)
+  local own = redis.call('ZRANGE', queue, 0, -1, 'WITHSCORES')
+  for at = 1, #own, 2 do
+    -- Of the two places one is lost, and with it what it alone says: that it was handed over.
+    local there = tonumber(redis.call('ZSCORE', into, own[at]) or '')
+    if there and math.max(there, tonumber(own[at + 1])) % 1 ~= 0 then
+      redis.call('HINCRBY', kit.key('a:', other), own[at], 1)
+    end
+  end
   redis.call('ZUNIONSTORE', into, 2, into, queue, 'AGGREGATE', 'MIN')
   -- A sink by a new name may have some of it: what was handed over once is no first attempt there either.
   local tried = redis.call('HGETALL', attempts)

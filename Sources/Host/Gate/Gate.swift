@@ -158,11 +158,11 @@ final class Gate: Sendable {
         var own = GateAnswer()
         let opening = exchange.opening
         var kept = GateReader.Kept()
-        var handed: [[HandedOver]] = []
+        var handOvers: [GateReader.HandOver] = []
         for (place, chunk) in batch.signals.enumerated() {
             own.outcomes += reader.read(
                 exchange.values[place], chunk, offers.each[place], store, since: opening, &kept)
-            handed.append(kept.handed)
+            handOvers.append(kept.handOver)
         }
         var stored: [GateDeadLetter] = []
         for (chunk, reply) in zip(batch.letters, exchange.values.dropFirst(batch.signals.count)) {
@@ -183,7 +183,7 @@ final class Gate: Sendable {
             offers.lose(batch)
             return refuse(batch, policy: 1, "", &answer)
         }
-        offers.take(handed, born: born)
+        offers.take(handOvers, born: born)
         known.note(batch.signals.joined(), own.outcomes)
         answer.again += kept.again.map { answer.outcomes.count + $0 }
         answer.outcomes += own.outcomes

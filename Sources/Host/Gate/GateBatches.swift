@@ -3,9 +3,9 @@ import NIOCore
 
 /// Small requests of one event loop share a call of the gate: to send and run a script costs more than to decide a signal.
 ///
-/// What comes in one turn of the loop goes together, but half of all that is here goes at once: while the store has that half, the loop
-/// reads the other, where else one of the two would wait. What comes while two calls are out waits for a reply, unless it fills a
-/// call of its own.
+/// What comes in one turn of the loop goes together, but with a call out, as many as are in that go at once, in the middle of a turn: so
+/// there are soon two calls of half of all requests, and while the store has the one half the loop reads the other. What comes while two
+/// calls are out waits for a reply, unless it fills a call of its own.
 final class GateBatches: Sendable {
     /// Decides, and sends nothing after the time that is given.
     typealias Decide = @Sendable ([GateSignal], ContinuousClock.Instant?) async -> GateAnswer

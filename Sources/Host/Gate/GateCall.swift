@@ -12,6 +12,9 @@ struct GateSignal: Sendable {
         document = isKnown && signal.status == .firing ? nil : SignalDocument.encode(signal)
     }
 
+    /// Whether a new episode may come of it, without another call.
+    var mayBegin: Bool { document != nil && signal.status == .firing }
+
     /// With its document.
     var whole: GateSignal { document == nil ? GateSignal(fingerprint, signal) : self }
 

@@ -41,8 +41,14 @@ struct GateReader: Sendable {
         /// Places, among all outcomes, of those to be asked again.
         var again: [Int] = []
         /// Of the call that was read last.
-        var handed: [HandedOver] = []
+        var handOver = HandOver()
         fileprivate var count = 0
+    }
+
+    struct HandOver {
+        var handed: [HandedOver] = []
+        /// Those of which that is not known.
+        var lost: [Fingerprint] = []
     }
 
     /// What the driver says of a signal, by its code there: a verdict, or whose fault it is.
@@ -77,7 +83,7 @@ struct GateReader: Sendable {
         since opening: Int, _ kept: inout Kept
     ) -> [GateOutcome] {
         defer { kept.count += chunk.count }
-        kept.handed = []
+        kept.handOver = HandOver()
         func nobody() -> [GateOutcome] { [GateOutcome](repeating: unreachable, count: chunk.count) }
         func garbage(_ what: String) -> [GateOutcome] {
             store.shut(because: RedisError(.garbage, "the gate's reply \(what)"), since: opening)
@@ -85,10 +91,12 @@ struct GateReader: Sendable {
         }
         if let error = reply.serverError {
             log.warning("the gate failed", metadata: ["code": "\(error.code.rawValue)", "reason": "\(error.message)"])
+            // It may have run for a while.
+            if error.code != .outOfMemory { kept.handOver.lost = chunk.filter(\.mayBegin).map(\.fingerprint) }
             return nobody()
         }
         guard let words = reply.list, words.count >= 2, let last = words[0].int, case .bytes(let answers) = words[1],
-            let handed = Self.handed(words.dropFirst(2), offer, chunk.count)
+            let handed = Self.handed(words.dropFirst(2), upTo: last, offer, chunk.count)
         else { return garbage("is not a reading and its answers") }
         kept.reading = max(kept.reading, last)
         var outcomes: [GateOutcome] = []
@@ -135,22 +143,30 @@ struct GateReader: Sendable {
                 guard let offer, verdict == .accepted, let document = signal.document,
                     case let sinks = handed.sinks[outcomes.count - 1], sinks != 0
                 else { continue }
-                kept.handed.append(
+                kept.handOver.handed.append(
                     HandedOver(
                         fingerprint: signal.fingerprint, record: record, document: document,
                         token: LeaseToken(handed.until, number: offer.number), sinks: sinks))
                 outcomes[outcomes.count - 1].isHandedOver = sinks.nonzeroBitCount == self.sinks
             }
         }
-        return at == answers.count ? outcomes : garbage("holds more than its signals")
+        guard at == answers.count else { return garbage("holds more than its signals") }
+        let named = zip(chunk, handed.sinks).filter { $1 != 0 }.map(\.0.fingerprint)
+        if named.count > kept.handOver.handed.count {
+            // What was queued before something of it failed is nobody's.
+            let handed = Set(kept.handOver.handed.map(\.fingerprint))
+            kept.handOver.lost = named.filter { !handed.contains($0) }
+        }
+        return outcomes
     }
 
     /// Of each signal the sinks that it is handed over for, and when the lease ends. Nil when the words are not what they should be.
     private static func handed(
-        _ words: ArraySlice<RedisValue>, _ offer: HandOverOffer?, _ count: Int
+        _ words: ArraySlice<RedisValue>, upTo last: Int64, _ offer: HandOverOffer?, _ count: Int
     ) -> (until: Int64, sinks: [UInt64])? {
         guard let offer else { return words.isEmpty ? (0, []) : nil }
-        guard words.count == 1 + offer.sinks.count, let reading = words.first?.int else { return nil }
+        guard words.count == 1 + offer.sinks.count, let reading = words.first?.int, (1...last).contains(reading)
+        else { return nil }
         var sinks = [UInt64](repeating: 0, count: count)
         for (bit, word) in words.dropFirst().enumerated() {
             guard case .bytes(let places) = word else { return nil }

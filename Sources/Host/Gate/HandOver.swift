@@ -63,12 +63,13 @@ struct HandedOver: Sendable {
 
 /// The workers of the sinks, as the gate knows them.
 protocol DeliveryHands: Sendable {
-    /// Keeps room for so many deliveries where there is any. To be followed by `take` or `lose`.
+    /// Keeps room for so many deliveries where there is any. To be followed by one `take`.
     func offer(_ room: Int) -> HandOverOffer?
-    /// - Parameter born: since when the store knows what it knows.
-    func take(_ handed: [HandedOver], of offer: HandOverOffer, born: Int64)
-    /// Nobody knows whether the store has handed these over; none was delivered.
-    func lose(_ fingerprints: [Fingerprint], of offer: HandOverOffer)
+    /// What came of the call.
+    /// - Parameters:
+    ///   - lost: nobody knows whether the store has handed these over; none will be delivered for this offer.
+    ///   - born: since when the store knows what it knows.
+    func take(_ handed: [HandedOver], lost: [Fingerprint], of offer: HandOverOffer, born: Int64)
 }
 
 /// What was offered with each call of a write.
@@ -81,24 +82,20 @@ struct GateOffers {
         self.hands = hands
         each = write.signals.map { chunk in
             guard let hands else { return nil }
-            let room = chunk.reduce(0) { $0 + (Self.mayBegin($1) ? 1 : 0) }
+            let room = chunk.count { $0.mayBegin }
             return room > 0 ? hands.offer(room) : nil
         }
     }
 
-    private static func mayBegin(_ signal: GateSignal) -> Bool {
-        signal.document != nil && signal.signal.status == .firing
-    }
-
-    /// - Parameter handed: for each call.
-    func take(_ handed: [[HandedOver]], born: Int64) {
-        for case (let offer?, let handed) in zip(each, handed) { hands?.take(handed, of: offer, born: born) }
+    /// - Parameter answers: of each call.
+    func take(_ answers: [GateReader.HandOver], born: Int64) {
+        for case (let offer?, let answer) in zip(each, answers) {
+            hands?.take(answer.handed, lost: answer.lost, of: offer, born: born)
+        }
     }
 
     /// Nobody was answered.
     func lose(_ write: GateWrite) {
-        for case (let offer?, let chunk) in zip(each, write.signals) {
-            hands?.lose(chunk.filter(Self.mayBegin).map(\.fingerprint), of: offer)
-        }
+        take(write.signals.map { GateReader.HandOver(lost: $0.filter(\.mayBegin).map(\.fingerprint)) }, born: 0)
     }
 }

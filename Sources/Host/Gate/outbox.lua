@@ -139,7 +139,7 @@ function kit.offered(offer, now)
   local score = now + outbox.lease + from_bytes('<I2', offer) / 2048
   for place, key in ipairs(queues) do
     if string.byte(offer, place + 2) == 1 then
-      kit.hands(key, score)
+      kit.hand_over(key, score)
       offered[#offered + 1] = key
     end
   end

@@ -23,7 +23,7 @@ end
 
 function kit.key(family, name) return base .. family .. (name or '') end
 
--- The host passes its configuration in front of this text as `outbox`: sinks, backlog, letters.
+-- The host passes its configuration in front of this text as `outbox`: sinks, backlog, letters, the length of the lease.
 kit.outbox = outbox
 
 -- Clock -----------------------------------------------------------------------------------------------------------
@@ -66,18 +66,18 @@ end
 -- What is queued for a sink whose worker has room for it is the caller's at once, as if it had claimed it: its score is the call's
 -- `token`. A fraction says that nothing has counted this attempt yet. Of each queue: what was asked for, and at which places of
 -- the call; and the places of what has become the caller's, a byte for each.
-local hands, token = {}, nil
+local handing, token = {}, nil
 
 -- Hands over what is queued under `key` in this call.
-function kit.hands(key, score)
+function kit.hand_over(key, score)
   token = score
-  hands[key] = {asked = {}, places = {}, seen = {}, taken = {}}
+  handing[key] = {asked = {}, places = {}, seen = {}, taken = {}}
 end
 
-function kit.taken(key) return table.concat(hands[key].taken) end
+function kit.taken(key) return table.concat(handing[key].taken) end
 
 -- What was in the queue already is somebody else's, or waits to be claimed.
-local function hand_over(key, hand, all)
+local function handed_over(key, hand, all)
   local scores = not all and redis.call('ZMSCORE', key, unpack(hand.asked))
   for at, place in ipairs(hand.places) do
     if all or tonumber(scores[at] or '') == token then hand.taken[#hand.taken + 1] = string.char(place) end
@@ -100,8 +100,8 @@ function kit.release()
   -- NX: a claimed member keeps its score; its delivery notices the new version when it is acknowledged.
   for key, members in pairs(held.queues) do
     local added = redis.call('ZADD', key, 'NX', unpack(members))
-    local hand = hands[key]
-    if hand and #hand.asked > 0 then hand_over(key, hand, added * 2 == #members) end
+    local hand = handing[key]
+    if hand and #hand.asked > 0 then handed_over(key, hand, added * 2 == #members) end
   end
   for second, entries in pairs(held.due) do
     redis.call('ZADD', base .. 'due', second, second)
@@ -139,7 +139,7 @@ end
 -- Queues a member for a sink from `time` on; what may be handed over has a `place` in the call, from 0.
 function kit.enqueue(key, time, member, place)
   if not held then return redis.call('ZADD', key, 'NX', time, member) end
-  local list, hand = words(held.queues, key), place and hands[key]
+  local list, hand = words(held.queues, key), place and handing[key]
   -- One delivery of a member at a time.
   if hand and not hand.seen[member] then
     time, hand.seen[member] = token, true

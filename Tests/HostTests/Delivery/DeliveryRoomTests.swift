@@ -27,11 +27,33 @@ import Testing
         #expect(room.keep(32))
         #expect(!room.keep(1))
         #expect(room.claim(100) == 32)
+        #expect(room.end(64, bytes: 0) == false, "nobody was refused a claim")
         room.isBehind = false
+        #expect(room.keep(64))
+    }
+
+    /// Who is refused is queued: from then on something older waits.
+    @Test func newOnesDoNotTakeEachPlaceThatIsFree() {
+        for claims in [false, true] {
+            let room = Room()
+            room.isBehind = false
+            #expect(room.keep(64))
+            if claims { #expect(room.claim(256) == 0) } else { #expect(!room.keep(1)) }
+            #expect(!room.end(1, bytes: 0))
+            #expect(!room.keep(1))
+            #expect(room.end(3, bytes: 0) == claims)
+            #expect(room.claim(256) == 4)
+        }
+    }
+
+    @Test func whereOneIsTooManyNothingIsKeptForNewOnes() {
+        let room = Room()
+        for _ in 0..<10 { room.overloaded() }
         #expect(!room.keep(1))
-        #expect(room.end(40, bytes: 0) == false, "nobody was refused a claim")
-        #expect(!room.keep(41))
-        #expect(room.keep(40))
+        #expect(room.claim(256) == 1)
+        _ = room.end(1, bytes: 0)
+        room.isBehind = false
+        #expect(room.keep(1))
     }
 
     @Test func aClaimThatFoundNoRoomIsTriedAgainWhenItIsWorthIt() {
@@ -51,7 +73,7 @@ import Testing
         #expect(!room.keep(1))
         #expect(room.claim(1) == 0)
         #expect(room.end(1, bytes: DeliveryRoom.bytes))
-        #expect(room.keep(1))
+        #expect(room.claim(1) == 1)
     }
 
     @Test func aSinkThatIsOverloadedHasHalfTheRoom() {
@@ -60,6 +82,7 @@ import Testing
         room.overloaded()
         #expect(!room.keep(33))
         room.succeeded()
+        room.isBehind = false
         #expect(room.keep(33))
     }
 

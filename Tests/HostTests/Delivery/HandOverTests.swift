@@ -1,4 +1,3 @@
-import NIOConcurrencyHelpers
 import Redis
 import SignalKit
 import TestSupport
@@ -10,62 +9,8 @@ import Testing
 @Suite(.serialized) struct HandOverTests {
     private typealias Rig = GateRig
 
-    /// Has room at the sinks that it is told, and keeps what it is given.
-    private final class Hands: DeliveryHands {
-        private struct State {
-            var offers: [HandOverOffer] = []
-            var handed: [HandedOver] = []
-            var lost: [Fingerprint] = []
-            var borns: Set<Int64> = []
-        }
-        private let sinks: [Int]
-        private let state = NIOLockedValueBox(State())
-
-        init(_ sinks: Int...) { self.sinks = sinks }
-
-        var offers: [HandOverOffer] { state.withLockedValue { $0.offers } }
-        var handed: [HandedOver] { state.withLockedValue { $0.handed } }
-        var lost: [Fingerprint] { state.withLockedValue { $0.lost } }
-        var borns: Set<Int64> { state.withLockedValue { $0.borns } }
-
-        func offer(_ room: Int) -> HandOverOffer? {
-            guard let offer = HandOverOffer(sinks, room: room) else { return nil }
-            state.withLockedValue { $0.offers.append(offer) }
-            return offer
-        }
-        func take(_ handed: [HandedOver], of offer: HandOverOffer, born: Int64) {
-            state.withLockedValue { state in
-                state.handed += handed
-                state.borns.insert(born)
-            }
-        }
-        func lose(_ fingerprints: [Fingerprint], of offer: HandOverOffer) {
-            state.withLockedValue { $0.lost += fingerprints }
-        }
-
-        /// As a worker would have them, of the offer's first sink.
-        func claims() throws -> [Claim] {
-            try handed.filter { $0.sinks & 1 == 1 }.map { item in
-                let member = QueueMember(item.fingerprint.bytes)
-                let delivery = DeliveryDocument.signal(
-                    member, item.record, item.document, isUpdate: false, born: try #require(borns.first))
-                return Claim(member: member, token: item.token, attempt: 1, delivery: try #require(delivery))
-            }
-        }
-    }
-
-    private func decide(_ rig: Rig, _ hands: Hands, _ signals: GateSignal...) async -> GateAnswer {
-        await rig.gate.decide(signals, [], in: rig.store, on: nil, to: hands)
-    }
-
-    private func answer(_ rig: Rig, _ name: String, _ words: [[UInt8]]) async throws -> RedisValue {
-        var command = RedisCommand(name)
-        for word in words { command.add(word) }
-        return try await rig.store.send(command)
-    }
-
     private func score(_ rig: Rig, _ claim: Claim, _ sink: String = "file") async throws -> Double? {
-        try await answer(rig, "ZSCORE", [Array("{test}:q:\(sink)".utf8), claim.member.bytes]).string.flatMap(
+        try await rig.answer("ZSCORE", [Array("{test}:q:\(sink)".utf8), claim.member.bytes]).string.flatMap(
             Double.init)
     }
 
@@ -73,7 +18,7 @@ import Testing
         let rig = try await Rig()
         try await rig.at(.zero)
         let hands = Hands(0)
-        let answer = await decide(rig, hands, try Rig.signal("A"), try Rig.signal("B"))
+        let answer = await rig.decide(to: hands, try Rig.signal("A"), try Rig.signal("B"))
         #expect(answer.outcomes.map(\.verdict) == [.accepted, .accepted])
         #expect(answer.outcomes.allSatisfy { $0.isHandedOver })
         #expect(!answer.queued)
@@ -92,19 +37,19 @@ import Testing
     @Test func anAcknowledgementSettlesIt_AndNothingIsLeft() async throws {
         let rig = try await Rig()
         let hands = Hands(0)
-        _ = await decide(rig, hands, try Rig.signal("A"))
+        _ = await rig.decide(to: hands, try Rig.signal("A"))
         #expect(try await rig.delivery.acknowledge("file", try hands.claims()) == [.settled])
         #expect(try await rig.number("ZCARD", "{test}:q:file") == 0)
         #expect(try await rig.number("EXISTS", "{test}:a:file") == 0)
         let name = try hands.claims()[0].member.bytes
-        #expect(try await answer(rig, "EXISTS", [Array("{test}:d:".utf8) + name]).int == 0)
+        #expect(try await rig.answer("EXISTS", [Array("{test}:d:".utf8) + name]).int == 0)
     }
 
     @Test func aSinkWithoutRoomHasItQueued_AndBothAreToldTheSame() async throws {
         let rig = try await Rig(sinks: [("file", .refuse), ("other", .refuse)])
         for place in 0...1 {
             let hands = Hands(place)
-            let answer = await decide(rig, hands, try Rig.signal("A\(place)", target: "p", note: "some"))
+            let answer = await rig.decide(to: hands, try Rig.signal("A\(place)", target: "p", note: "some"))
             #expect(answer.outcomes.map(\.isHandedOver) == [false])
             #expect(answer.queued)
             let (mine, others): (PluginID, PluginID) = place == 0 ? ("file", "other") : ("other", "file")
@@ -119,7 +64,7 @@ import Testing
             #expect(try await rig.delivery.acknowledge(others, queued) == [.settled])
         }
         let both = Hands(0, 1)
-        let answer = await decide(rig, both, try Rig.signal("B"))
+        let answer = await rig.decide(to: both, try Rig.signal("B"))
         #expect(answer.outcomes.map(\.isHandedOver) == [true])
         #expect(both.handed.map(\.sinks) == [0b11])
     }
@@ -132,7 +77,7 @@ import Testing
         try await rig.at(.minutes(5))
         let hands = Hands(0)
         // The end of the episode before waits to be told: it is told as this one.
-        let answer = await decide(rig, hands, try Rig.signal("A", starts: .minutes(5)), try Rig.signal("B"))
+        let answer = await rig.decide(to: hands, try Rig.signal("A", starts: .minutes(5)), try Rig.signal("B"))
         #expect(answer.outcomes.map(\.verdict) == [.accepted, .accepted])
         #expect(answer.outcomes.map(\.isHandedOver) == [false, true])
         #expect(try hands.handed.map(\.fingerprint) == [Rig.signal("B").fingerprint])
@@ -143,8 +88,8 @@ import Testing
         let rig = try await Rig(deduplicate: [Rig.entry("late", "0s")])
         try await rig.at(.zero)
         let hands = Hands(0)
-        let answer = await decide(
-            rig, hands, try Rig.signal("A", starts: .seconds(-30)),
+        let answer = await rig.decide(
+            to: hands, try Rig.signal("A", starts: .seconds(-30)),
             try Rig.signal("A", .resolved, starts: .seconds(-30), ends: .seconds(-20)),
             try Rig.signal("A", starts: .seconds(-10)))
         #expect(answer.outcomes.map(\.verdict) == [.accepted, .resolved, .accepted])
@@ -161,8 +106,8 @@ import Testing
     @Test func anEndWhileItIsUnderWayIsToldBehindIt() async throws {
         let rig = try await Rig()
         let hands = Hands(0)
-        _ = await decide(rig, hands, try Rig.signal("A"))
-        let answer = await decide(rig, hands, try Rig.signal("A", .resolved, ends: .minutes(1)))
+        _ = await rig.decide(to: hands, try Rig.signal("A"))
+        let answer = await rig.decide(to: hands, try Rig.signal("A", .resolved, ends: .minutes(1)))
         #expect(answer.outcomes.map(\.verdict) == [.resolved])
         #expect(answer.queued)
         #expect(hands.handed.count == 1)
@@ -176,7 +121,7 @@ import Testing
         let rig = try await Rig(storm: [Rig.section("rate", Rig.entry("count", "1"), Rig.entry("per", "1m"))])
         let hands = Hands(0)
         let signals = try (0..<3).map { try Rig.signal("A", target: "p\($0)", namespace: "n") }
-        let answer = await decide(rig, hands, signals[0], signals[1], signals[2])
+        let answer = await rig.decide(to: hands, signals[0], signals[1], signals[2])
         #expect(answer.outcomes.map(\.verdict) == [.accepted, .aggregated, .aggregated])
         #expect(answer.outcomes.map(\.isHandedOver) == [true, false, false])
         #expect(answer.queued)
@@ -187,7 +132,7 @@ import Testing
         let rig = try await Rig()
         try await rig.at(.zero)
         let hands = Hands(0)
-        _ = await decide(rig, hands, try Rig.signal("A"))
+        _ = await rig.decide(to: hands, try Rig.signal("A"))
         #expect(try await rig.delivery.retry("file", try hands.claims()[0], after: .seconds(5)))
         #expect(try await rig.claims().isEmpty)
         try await rig.at(.seconds(6))
@@ -200,7 +145,7 @@ import Testing
     @Test func itCanBeBuried() async throws {
         let rig = try await Rig()
         let hands = Hands(0)
-        _ = await decide(rig, hands, try Rig.signal("A"))
+        _ = await rig.decide(to: hands, try Rig.signal("A"))
         let claim = try hands.claims()[0]
         #expect(try await rig.delivery.bury("file", claim, because: "no", after: .seconds(1)) == .buried)
         #expect(try await rig.number("ZCARD", "{test}:q:file") == 0)
@@ -211,11 +156,11 @@ import Testing
         try await rig.at(.zero)
         for name in ["A", "B"] {
             let hands = Hands(0)
-            _ = await decide(rig, hands, try Rig.signal(name))
+            _ = await rig.decide(to: hands, try Rig.signal(name))
             let claim = try hands.claims()[0]
             let key = Array("{test}:r:".utf8) + claim.member.bytes
-            let record = try #require(try await answer(rig, "GET", [key]).bytesValue)
-            _ = try await answer(rig, "SET", [key, [1, 2, 3]])
+            let record = try #require(try await rig.answer("GET", [key]).bytesValue)
+            _ = try await rig.answer("SET", [key, [1, 2, 3]])
             if name == "A" {
                 #expect(try await rig.delivery.acknowledge("file", [claim]) == [.changed])
             } else {
@@ -224,53 +169,13 @@ import Testing
                 #expect(try await rig.delivery.claim("file", most: 10).faults.count == 2)
             }
             if name == "B" {
-                _ = try await answer(rig, "SET", [key, record])
+                _ = try await rig.answer("SET", [key, record])
                 try await rig.at(.seconds(122))
                 #expect(try await rig.claims().map(\.attempt) == [2])
             }
         }
         #expect(
-            try await answer(rig, "HGET", [Array("{test}:a:file".utf8), try Rig.signal("A").fingerprint.bytes]).int == 1
+            try await rig.answer("HGET", [Array("{test}:a:file".utf8), try Rig.signal("A").fingerprint.bytes]).int == 1
         )
-    }
-
-    // MARK: Lost answers
-
-    @Test func whatNobodyHeardOfIsDueAtOnceWhenItIsGivenBack() async throws {
-        let rig = try await Rig()
-        let hands = Hands(0)
-        _ = await decide(rig, hands, try Rig.signal("A"), try Rig.signal("B"))
-        let claims = try hands.claims()
-        let number = claims[0].token.number
-        #expect(hands.offers.map(\.number) == [number])
-        let other = LostHandOver(member: claims[0].member, number: number == 1 ? 2 : 1)
-        try await rig.delivery.giveBack("file", [other])
-        #expect(try await rig.claims().isEmpty, "another host's is left alone")
-        let unknown = LostHandOver(member: QueueMember(try Rig.signal("C").fingerprint.bytes), number: number)
-        try await rig.delivery.giveBack(
-            "file", [unknown] + claims.map { LostHandOver(member: $0.member, number: number) })
-        let found = try await rig.claims()
-        #expect(Set(found.map(\.member)) == Set(claims.map(\.member)))
-        #expect(found.map(\.attempt) == [1, 1])
-        #expect(try await rig.number("ZCARD", "{test}:q:file") == 2)
-        // A claim's token is no call's.
-        try await rig.delivery.giveBack("file", [LostHandOver(member: claims[0].member, number: 0)])
-        #expect(try await rig.claims().count == 0)
-    }
-
-    @Test func aCallWhoseAnswerIsLostLosesWhatItMayHaveHandedOver() async throws {
-        let rig = try await Rig()
-        let hands = Hands(0)
-        rig.redis.freeze()
-        let signals = [
-            try Rig.signal("A"), try Rig.signal("B", .resolved, ends: .minutes(1)), try Rig.signal("K", isKnown: true),
-        ]
-        async let deciding = rig.gate.decide(signals, [], in: rig.store, on: nil, to: hands)
-        try await eventually("a call") { hands.offers.count == 1 }
-        rig.redis.kill()
-        let answer = await deciding
-        #expect(answer.outcomes.allSatisfy { $0.verdict == .unavailable })
-        #expect(hands.handed.isEmpty)
-        #expect(try hands.lost == [Rig.signal("A").fingerprint])
     }
 }

@@ -39,7 +39,7 @@ import Testing
     private func ready(_ service: DeliveryService, _ room: Int) async throws {
         try await eventually("an empty queue") {
             guard let offer = service.offer(room) else { return false }
-            service.take([], of: offer, born: 0)
+            service.take([], lost: [], of: offer, born: 0)
             return true
         }
     }
@@ -90,11 +90,11 @@ import Testing
                 [signal], born: rig.gate.born, offer: offer)
             _ = try await rig.store.send(command)
             #expect(try await rig.claims().isEmpty)
-            service.lose([signal.fingerprint], of: offer)
+            service.take([], lost: [signal.fingerprint], of: offer, born: 0)
             service.wake()
             try await eventually("an empty queue") { try await rig.number("ZCARD", "{test}:q:file") == 0 }
         }
-        #expect(sink.deliveries.map(\.attempt) == [1])
+        #expect(sink.deliveries.map(\.attempt) == [2])
     }
 
     @Test func aStopWaitsForTheAnswerThatIsOut() async throws {
@@ -129,10 +129,9 @@ import Testing
         init(_ service: DeliveryService) { self.service = service }
 
         func offer(_ room: Int) -> HandOverOffer? { service.offer(room) }
-        func take(_ handed: [HandedOver], of offer: HandOverOffer, born: Int64) {
-            kept.withLockedValue { [service] in $0.append { service.take(handed, of: offer, born: born) } }
+        func take(_ handed: [HandedOver], lost: [Fingerprint], of offer: HandOverOffer, born: Int64) {
+            kept.withLockedValue { [service] in $0.append { service.take(handed, lost: lost, of: offer, born: born) } }
         }
-        func lose(_ fingerprints: [Fingerprint], of offer: HandOverOffer) { service.lose(fingerprints, of: offer) }
         func release() { for step in kept.withLockedValue({ $0 }) { step() } }
     }
 
