@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-BUILD_PACKAGES := g++ make git pkg-config libcurl4-openssl-dev libhiredis-dev libjansson-dev libsimdjson-dev libre2-dev libjemalloc-dev zlib1g-dev redis-server
+BUILD_PACKAGES := g++ make git pkg-config libcurl4-openssl-dev libhiredis-dev libjansson-dev libsimdjson-dev libre2-dev libjemalloc-dev liblz4-dev zlib1g-dev redis-server
 RUN_PACKAGES := $(BUILD_PACKAGES) curl
 TEST_PACKAGES := $(RUN_PACKAGES) procps redis-sentinel redis-tools prometheus prometheus-alertmanager openssl nghttp2-proxy
 LINT_PACKAGES := git make lua5.1 python3 shellcheck

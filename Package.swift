@@ -74,12 +74,14 @@ let package = Package(
                 .embedInCode("deduplicate.lua"), .embedInCode("storm.lua"), .embedInCode("persist.lua"),
             ],
             swiftSettings: settings),
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .target(name: "CMemory", linkerSettings: [.linkedLibrary("jemalloc")]),
         .target(name: "Sinks", dependencies: ["SignalKit", "JSON", "Kubernetes"], swiftSettings: settings),
         .target(
             name: "Host",
             dependencies: [
                 "SignalKit", "JSON", "Redis", "Kubernetes", "Adapters", "Policies", "Sinks", "CMemory",
+                "CLZ4",
                 host("Hummingbird", "hummingbird"), host("HummingbirdTLS", "hummingbird"),
                 host("HummingbirdHTTP2", "hummingbird"), host("HTTPTypes", "swift-http-types"),
                 host("NIOCore", "swift-nio"), host("NIOPosix", "swift-nio"), host("NIOSSL", "swift-nio-ssl"),

@@ -18,7 +18,9 @@ enum DeliveryDocument {
         guard let record = view[1].bytesValue.flatMap({ PackedRecord($0) }), let told = view[2].int,
             let born = view[3].int
         else { return nil }
-        return signal(member, record, view.count > 5 ? view[5].bytesValue : nil, isUpdate: told == 1, born: born)
+        guard view.count > 5 else { return signal(member, record, nil, isUpdate: told == 1, born: born) }
+        guard let document = view[5].bytesValue.flatMap(StoredDocument.unpack) else { return nil }
+        return signal(member, record, document, isUpdate: told == 1, born: born)
     }
 
     /// Nil when the record says neither firing nor resolved.

@@ -12,6 +12,8 @@ struct DeliveryRoom: Sendable {
     private var full = false
     /// More may be queued than was claimed, or is going to be: there was no room.
     var isBehind = true
+    /// The last one failed: nothing new is begun here before one that waits was delivered.
+    private var hasFailed = false
     private(set) var isStopping = false
 
     init(most: Int) { (self.most, limit) = (most, most) }
@@ -38,7 +40,7 @@ struct DeliveryRoom: Sendable {
     /// is the slowest of all that would wait for ever.
     mutating func keep(_ count: Int) -> Bool {
         let free = limit - inFlight - count
-        guard !isStopping, free >= (isBehind ? max(1, limit / 2) : 0), bytes < Self.bytes else {
+        guard !isStopping, !hasFailed, free >= (isBehind ? max(1, limit / 2) : 0), bytes < Self.bytes else {
             isBehind = true
             return false
         }
@@ -55,7 +57,18 @@ struct DeliveryRoom: Sendable {
         return full && isWide
     }
 
-    mutating func succeeded(_ count: Int = 1) { limit = min(limit + count, most) }
-    mutating func overloaded() { limit = max(1, limit / 2) }
+    /// What is queued now need not wait, as far as is known.
+    var keepsUp: Bool { !isBehind && !hasFailed }
+
+    mutating func succeeded(_ count: Int = 1) {
+        limit = min(limit + count, most)
+        hasFailed = false
+    }
+
+    mutating func failed(isOverloaded: Bool) {
+        if isOverloaded { limit = max(1, limit / 2) }
+        hasFailed = true
+    }
+
     mutating func stop() { isStopping = true }
 }

@@ -31,6 +31,8 @@ final class DeliveryService: DeliveryHands {
     /// The gate of this host queued something.
     @Sendable func wake() { for worker in workers { worker.wake() } }
 
+    var keepUp: Bool { workers.allSatisfy(\.keepsUp) }
+
     func offer(_ room: Int) -> HandOverOffer? {
         HandOverOffer(workers.indices.prefix(64).filter { workers[$0].keep(room) }, room: room)
     }

@@ -47,7 +47,7 @@ extension DeliveryStore {
         else { throw garbage("HMGET") }
         var content = item
         if kind == "sink" {
-            content = words[7].bytesValue ?? []
+            content = words[7].bytesValue.flatMap(StoredDocument.unpack) ?? []
             if content.isEmpty, let member = words[8].bytesValue { content = Array(QueueMember(member).name.utf8) }
         }
         return (

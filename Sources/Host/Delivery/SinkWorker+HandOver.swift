@@ -4,6 +4,9 @@ import SignalKit
 
 /// What a worker has from the gate, without a claim.
 extension SinkWorker {
+    /// Nothing waits here, as far as is known, and its sink has not failed lately.
+    var keepsUp: Bool { state.withLockedValue { $0.room.keepsUp } }
+
     /// Keeps room for so many that are not queued yet.
     /// - Returns: false when there is none. True is to be followed by one `take`.
     func keep(_ room: Int) -> Bool { state.withLockedValue { $0.room.keep(room) } }

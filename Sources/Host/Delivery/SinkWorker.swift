@@ -189,7 +189,7 @@ final class SinkWorker: Sendable {
     }
 
     private func failed(_ claim: Claim, _ error: SinkError) async {
-        if error.code == .overloaded { state.withLockedValue { $0.room.overloaded() } }
+        state.withLockedValue { $0.room.failed(isOverloaded: error.code == .overloaded) }
         let delay = backOff.delay(after: claim.attempt, random: .random(in: 0...1))
         var details: Logger.Metadata = [
             "sink": "\(sink.name)", "id": "\(claim.delivery.id)", "attempt": "\(claim.attempt)",

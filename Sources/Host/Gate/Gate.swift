@@ -148,7 +148,9 @@ final class Gate: Sendable {
         let exchange: RedisStore.Exchange
         do throws(RedisError) {
             exchange = try await store.sendCovered(
-                zip(batch.signals, offers.each).map { commands.gate($0, born: born, offer: $1) }
+                zip(batch.signals, offers.each).map {
+                    commands.gate($0, born: born, offer: $1, isForLater: offers.isForLater)
+                }
                     + batch.letters.map { commands.rejects($0, answered: false) }, on: eventLoop)
         } catch {
             replay.release(room)

@@ -26,7 +26,10 @@ struct GateCommands: Sendable {
     /// - Parameters:
     ///   - born: since when the store knows what it knows, as it was verified; the script refuses another one.
     ///   - offer: whose room this host has for what is begun.
-    func gate(_ signals: ArraySlice<GateSignal>, born: Int64, offer: HandOverOffer? = nil) -> RedisCommand {
+    ///   - isForLater: documents may have to wait: they are stored as small as they can be.
+    func gate(
+        _ signals: ArraySlice<GateSignal>, born: Int64, offer: HandOverOffer? = nil, isForLater: Bool = false
+    ) -> RedisCommand {
         var command = call
         command.reserve(signals.reduce(64) { $0 + ($1.document.map { $0.count + 512 } ?? Self.header) })
         command.add(born)
@@ -46,7 +49,7 @@ struct GateCommands: Sendable {
             Self.write(item, to: &headers)
             command.add(headers)
             headers.removeAll(keepingCapacity: true)
-            command.add(document)
+            command.add(isForLater ? StoredDocument.pack(document) : document)
             for policy in policies {
                 for argument in policy.arguments(for: item.signal) { command.add(argument) }
             }

@@ -63,6 +63,8 @@ struct HandedOver: Sendable {
 
 /// The workers of the sinks, as the gate knows them.
 protocol DeliveryHands: Sendable {
+    /// Nothing waits for any of them, as far as is known, and none has failed lately.
+    var keepUp: Bool { get }
     /// Keeps room for so many deliveries where there is any. To be followed by one `take`.
     func offer(_ room: Int) -> HandOverOffer?
     /// What came of the call.
@@ -77,6 +79,8 @@ struct GateOffers {
     private let hands: (any DeliveryHands)?
     /// One for each call; nil where there was no room, or nothing can begin.
     let each: [HandOverOffer?]
+    /// What is stored may have to wait.
+    let isForLater: Bool
 
     init(for write: GateWrite, of hands: (any DeliveryHands)?) {
         self.hands = hands
@@ -85,6 +89,8 @@ struct GateOffers {
             let room = chunk.count { $0.mayBegin }
             return room > 0 ? hands.offer(room) : nil
         }
+        // Behind the offers, which say when there is no room.
+        isForLater = hands.map { !$0.keepUp } ?? false
     }
 
     /// - Parameter answers: of each call.

@@ -15,7 +15,9 @@ import Testing
         func claim(_ most: Int) -> Int { room.claim(most) }
         func keep(_ count: Int) -> Bool { room.keep(count) }
         func end(_ count: Int, bytes: Int) -> Bool { room.end(count, bytes: bytes) }
-        func overloaded() { room.overloaded() }
+        var keepsUp: Bool { room.keepsUp }
+        func failed() { room.failed(isOverloaded: false) }
+        func overloaded() { room.failed(isOverloaded: true) }
         func succeeded() { room.succeeded() }
         func stop() { room.stop() }
     }
@@ -52,6 +54,7 @@ import Testing
         #expect(!room.keep(1))
         #expect(room.claim(256) == 1)
         _ = room.end(1, bytes: 0)
+        room.succeeded()
         room.isBehind = false
         #expect(room.keep(1))
     }
@@ -84,6 +87,23 @@ import Testing
         room.succeeded()
         room.isBehind = false
         #expect(room.keep(33))
+    }
+
+    @Test func afterAFailureNothingNewIsBegunUntilOneSucceeds() {
+        let room = Room()
+        #expect(!room.keepsUp, "nothing is known of the queue yet")
+        room.isBehind = false
+        #expect(room.keepsUp)
+        room.failed()
+        #expect(!room.keepsUp)
+        #expect(!room.keep(1))
+        #expect(room.claim(1) == 1)
+        room.isBehind = false
+        #expect(!room.keep(1))
+        room.succeeded()
+        room.isBehind = false
+        #expect(room.keepsUp)
+        #expect(room.keep(1))
     }
 
     @Test func aStopEndsIt() {

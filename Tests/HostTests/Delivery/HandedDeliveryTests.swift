@@ -128,6 +128,7 @@ import Testing
 
         init(_ service: DeliveryService) { self.service = service }
 
+        var keepUp: Bool { service.keepUp }
         func offer(_ room: Int) -> HandOverOffer? { service.offer(room) }
         func take(_ handed: [HandedOver], lost: [Fingerprint], of offer: HandOverOffer, born: Int64) {
             kept.withLockedValue { [service] in $0.append { service.take(handed, lost: lost, of: offer, born: born) } }

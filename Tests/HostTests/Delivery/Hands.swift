@@ -16,7 +16,10 @@ final class Hands: DeliveryHands {
     private let sinks: [Int]
     private let state = NIOLockedValueBox(State())
 
-    init(_ sinks: Int...) { self.sinks = sinks }
+    var keepUp: Bool { !isForLater }
+    private let isForLater: Bool
+
+    init(_ sinks: Int..., isForLater: Bool = false) { (self.sinks, self.isForLater) = (sinks, isForLater) }
 
     var offers: [HandOverOffer] { state.withLockedValue { $0.offers } }
     var handed: [HandedOver] { state.withLockedValue { $0.handed } }
