@@ -97,6 +97,22 @@ import Testing
         #expect(sink.deliveries.map(\.attempt) == [2])
     }
 
+    @Test func whatIsLostDuringAStopIsGivenBackAtItsEnd() async throws {
+        let rig = try await Rig(plugin: Scripted { _, _ in nil })
+        try await rig.at(.zero)
+        let signal = try Rig.signal()
+        try await serving(rig) { service, _ in
+            try await ready(service, 64)
+            let offer = try #require(service.offer(1))
+            let command = GateCommands(rig.configuration, ScriptComposer(rig.configuration)).gate(
+                [signal], born: rig.gate.born, offer: offer)
+            _ = try await rig.store.send(command)
+            service.stop()
+            service.take([], lost: [signal.fingerprint], of: offer, born: 0)
+        }
+        #expect(try await rig.claims().count == 1)
+    }
+
     @Test func aStopWaitsForTheAnswerThatIsOut() async throws {
         let sink = Scripted { _, _ in nil }
         let rig = try await Rig(plugin: sink)

@@ -74,6 +74,8 @@ import Testing
             return GateAnswer(outcomes: signals.map { _ in outcome })
         }
 
+        func answerFirst() { state.withLockedValue { $0.calls.removeFirst() }.reply.resume() }
+
         func open() {
             let calls = state.withLockedValue { state in
                 defer { state.calls = [] }
@@ -98,6 +100,8 @@ import Testing
                     }
                 }
             }
+            // Whatever is not seen, nobody waits for ever.
+            defer { held.open() }
             try ask(1, "A")
             try await eventually("a call") { held.out == 1 }
             // Too few to be worth a call.
@@ -109,17 +113,19 @@ import Testing
             try ask(40, "D")
             try await eventually("all others wait") { batches.waiting == 40 }
             #expect(held.sizes == [1, 8])
+            held.answerFirst()
+            try await eventually("they go with the other still out") { held.sizes == [1, 8, 40] }
             // What fills a call waits for nobody.
-            try ask(24, "E")
+            try ask(64, "E")
             try await eventually("a full call") { held.out == 3 }
-            #expect(held.sizes == [1, 8, 64])
+            #expect(held.sizes == [1, 8, 40, 64])
             try ask(10, "F")
             try await eventually("they wait again") { batches.waiting == 10 }
             held.open()
             let counts = try await tasks.reduce(into: []) { $0.append($1) }
-            #expect(counts == Array(repeating: 1, count: 83))
+            #expect(counts == Array(repeating: 1, count: 123))
         }
-        #expect(held.sizes == [1, 8, 64, 10])
+        #expect(held.sizes == [1, 8, 40, 64, 10])
         #expect(held.most == 3)
         #expect(batches.waiting == 0)
     }
