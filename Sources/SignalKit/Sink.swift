@@ -148,7 +148,8 @@ public protocol Sink: Plugin {
 /// A sink that has many deliveries for little more than the price of one: lines of one file, rows of one transaction.
 public protocol BatchSink: Sink {
     /// As `deliver`, for several that share their fate: each is delivered when it returns, or none counts as delivered.
-    /// - Throws: `SinkError`; a retryable one brings all of them back later.
+    /// - Throws: `SinkError`; a retryable one brings all of them back later, so it should speak of what concerns all. After another
+    ///   one they come one by one.
     func deliver(_ deliveries: [(delivery: Delivery, context: DeliveryContext)]) async throws(SinkError)
 }
 

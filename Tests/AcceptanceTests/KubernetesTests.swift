@@ -130,7 +130,8 @@ import Testing
         var plan = plan(.embedded())
         plan.environment = ["PORTCULLIS_FAILPOINT": "object-created", "PORTCULLIS_FAILPOINT_LOG": marks.file("hits")]
         let host = try await HostProcess(plan)
-        #expect(try await host.post(Alert("Full")).status == 201)
+        // It delivers what it has stored at once, and may be dead before it has answered.
+        if let answer = try? await host.post(Alert("Full")) { #expect(answer.status == 201) }
         #expect(try await host.awaitEnd() == .signalled(9))
         #expect(Files.text(marks.file("hits")) == "object-created\n")
         #expect(states == ["Full -"])

@@ -45,6 +45,9 @@ struct DeliveryStore: Sendable {
     enum Acknowledgement: String, Sendable { case settled, changed, lost }
     enum Burial: String, Sendable { case buried, changed, full, lost }
 
+    /// More than a claim ever counts.
+    private static let attempts: Int64 = 2_000_000
+
     let store: RedisStore
     let scripts: DeliveryScripts
     /// Vouches for what is handed over; nil where nothing is.
@@ -84,7 +87,8 @@ struct DeliveryStore: Sendable {
         var found = Claimed(more: more == 1)
         for item in items.dropFirst() {
             guard let words = item.list, words.count == 4, let member = words[0].bytesValue, let token = words[1].int,
-                let attempt = words[2].int, let view = words[3].list, let kind = view.first?.string
+                let attempt = words[2].int, let view = words[3].list, let kind = view.first?.string,
+                kind == "fault" || (StoreMemory.readings.contains(token) && (1...Self.attempts).contains(attempt))
             else { throw garbage("claim") }
             if kind == "fault" {
                 found.faults.append(view.last?.string ?? "unknown")

@@ -181,6 +181,12 @@ final class SinkWorker: Sendable {
             }
             acknowledger.yield()
         } catch {
+            state.withLockedValue { $0.room.failed(isOverloaded: error.code == .overloaded) }
+            if batch.count > 1, !error.retryable {
+                // Whose fault it is, is not said.
+                for begun in batch { await self.deliver([begun], by: deliver) }
+                return
+            }
             await withDiscardingTaskGroup { tasks in
                 for begun in batch { tasks.addTask { await self.failed(begun.claim, error) } }
             }
@@ -189,7 +195,6 @@ final class SinkWorker: Sendable {
     }
 
     private func failed(_ claim: Claim, _ error: SinkError) async {
-        state.withLockedValue { $0.room.failed(isOverloaded: error.code == .overloaded) }
         let delay = backOff.delay(after: claim.attempt, random: .random(in: 0...1))
         var details: Logger.Metadata = [
             "sink": "\(sink.name)", "id": "\(claim.delivery.id)", "attempt": "\(claim.attempt)",

@@ -66,7 +66,9 @@ local function documents(members, found)
       found[place] = {'fault', (kit.caught(text))}
     elseif text then
       found[place][6] = text
-      sent = sent + #text
+      -- One that is stored small is so long for the host: `StoredDocument`.
+      local small = string.byte(text) == 1 and #text > 5
+      sent = sent + (small and from_bytes('<I4', text, 2) or #text)
     end
   end
 end
@@ -106,7 +108,10 @@ end
 local counts = #claimed > 0 and redis.call('HMGET', attempts, unpack(claimed)) or {}
 local words = {}
 for place, member in ipairs(claimed) do
-  counts[place] = (tonumber(counts[place] or '0') or 0) + before[place] + 1
+  local known = tonumber(counts[place] or '0') or 0
+  -- What this code did not write says nothing but that there was something.
+  if not (known >= 0 and known < 1000000) then known = 1 end
+  counts[place] = floor(known) + before[place] + 1
   words[place * 2 - 1], words[place * 2] = member, counts[place]
 end
 for _, item in ipairs(reply) do item[3] = counts[item[3]] or 0 end

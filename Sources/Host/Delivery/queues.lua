@@ -8,11 +8,13 @@ if other ~= '' then
   -- What is in both is due at the earlier time; a claim that is lost by that is delivered once more.
   local into = kit.key('q:', other)
   local own = redis.call('ZRANGE', queue, 0, -1, 'WITHSCORES')
-  for at = 1, #own, 2 do
-    -- Of the two places one is lost, and with it what it alone says: that it was handed over.
-    local there = tonumber(redis.call('ZSCORE', into, own[at]) or '')
-    if there and math.max(there, tonumber(own[at + 1])) % 1 ~= 0 then
-      redis.call('HINCRBY', kit.key('a:', other), own[at], 1)
+  for from = 1, #own, 1000 do
+    local names = {}
+    for at = from, math.min(from + 998, #own - 1), 2 do names[#names + 1] = own[at] end
+    for place, score in ipairs(redis.call('ZMSCORE', into, unpack(names))) do
+      local there, here = score and tonumber(score), tonumber(own[from + place * 2 - 1])
+      -- Of the two places one is lost, and with it what it alone says: that it was handed over.
+      if there and math.max(there, here) % 1 ~= 0 then redis.call('HINCRBY', kit.key('a:', other), names[place], 1) end
     end
   end
   redis.call('ZUNIONSTORE', into, 2, into, queue, 'AGGREGATE', 'MIN')

@@ -96,6 +96,7 @@ struct GateReader: Sendable {
             return nobody()
         }
         guard let words = reply.list, words.count >= 2, let last = words[0].int, case .bytes(let answers) = words[1],
+            StoreMemory.readings.contains(last),
             let handed = Self.handed(words.dropFirst(2), upTo: last, offer, chunk.count)
         else { return garbage("is not a reading and its answers") }
         kept.reading = max(kept.reading, last)

@@ -4,6 +4,9 @@ import Redis
 /// What this host knows of its store, to find out when it meets another one under the same name: a promoted replica, an
 /// older copy, an empty one.
 final class StoreMemory: Sendable {
+    /// What a reading of the clock can be: six bytes of a record hold it.
+    static let readings = Int64(1)..<(1 << 48)
+
     /// What a verification saw.
     struct Sight: Sendable {
         /// Names one server in one time of being a master: its run, and its replication's.
@@ -20,7 +23,7 @@ final class StoreMemory: Sendable {
         /// - Throws: `.garbage`.
         init(server: String, canary reply: RedisValue) throws(RedisError) {
             guard let words = reply.list, words.count == 4, let born = words[0].int, let clock = words[1].int,
-                let settled = words[2].string, let peers = words[3].list
+                let settled = words[2].string, let peers = words[3].list, clock == 0 || readings.contains(clock)
             else { throw RedisError(.garbage, "the canary's answer is not of its shape") }
             self.server = server
             self.born = born

@@ -5,8 +5,8 @@ import CLZ4
 enum StoredDocument {
     private static let packed: UInt8 = 1
     private static let head = 5
-    /// No document is longer: a request has an end.
-    private static let longest = 1 << 28
+    /// Of a signal at its bounds, with all of its text escaped, there is less.
+    private static let longest = 4 << 20
 
     /// Smaller where that is possible.
     static func pack(_ document: [UInt8]) -> [UInt8] {

@@ -44,4 +44,34 @@ import Testing
         try #require(again.map(\.attempt) == [2])
         #expect(again.map(\.delivery.version) == claims.filter { $0.member == again[0].member }.map(\.delivery.version))
     }
+
+    /// Attempts that nobody has counted are some, and no host falls over them.
+    @Test(arguments: ["9223372036854775807", "-9223372036854775808", "1e300", "-1", "nan", "many"])
+    func aCountThatCantBeIsTakenForOne(_ count: String) async throws {
+        let rig = try await Rig()
+        let signal = try Rig.signal()
+        _ = await rig.decide(signal)
+        _ = try await rig.answer(
+            "HSET", [Array("{test}:a:file".utf8), signal.fingerprint.bytes, Array(count.utf8)])
+        #expect(try await rig.claims().map(\.attempt) == [count == "many" ? 1 : 2])
+    }
+
+    /// An answer is bounded by what it becomes at the host.
+    @Test func whatIsStoredSmallCountsAsItIs() async throws {
+        let rig = try await Rig()
+        let note = String(repeating: "the same words again and again, ", count: 4_000)
+        for number in 0..<100 {
+            let name = Identity.Field("alertname", "A\(number)")
+            let signal = try Signal(
+                identity: Identity(family: "alert", fields: [name]), name: name.value, status: .firing,
+                labels: Labels([]),
+                annotations: Labels([.init("note", note)], longestValue: Signal.Bounds.annotationValue))
+            _ = await rig.decide(
+                to: Hands(isForLater: true), GateSignal(Fingerprint(signal.identity), signal))
+        }
+        let found = try await rig.delivery.claim("file", most: 256)
+        #expect(found.more)
+        #expect(found.claims.count < 100)
+        #expect(found.claims.reduce(0) { $0 + $1.delivery.json.count } < 16 << 20)
+    }
 }

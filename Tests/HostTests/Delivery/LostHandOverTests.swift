@@ -97,6 +97,19 @@ import Testing
         #expect(rig.store.state != .open)
     }
 
+    /// A clock that somebody has set to what no record can hold: the host goes on, and trusts nothing.
+    @Test(arguments: ["9223372036854770000", "10000000000000000000", "1e300", "281474976710656"])
+    func aClockThatCantBeShutsTheStore(_ clock: String) async throws {
+        let rig = try await Rig()
+        let hands = Hands(0)
+        try await rig.redis.command("SET", "{test}:clock", clock)
+        let answer = await rig.decide(to: hands, try Rig.signal("A"))
+        #expect(answer.outcomes.map(\.verdict) == [.unavailable])
+        #expect(hands.handed.isEmpty)
+        #expect(rig.store.state != .open)
+        await #expect(throws: (any Error).self) { try await rig.claims() }
+    }
+
     @Test func aMoveOfAQueueForgetsNoAttempt() async throws {
         let rig = try await Rig(sinks: [("file", .refuse), ("other", .refuse)])
         try await rig.at(.zero)

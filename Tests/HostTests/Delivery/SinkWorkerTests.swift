@@ -66,6 +66,18 @@ import Testing
         #expect(sink.batches[1].allSatisfy { $0.attempt == 2 })
     }
 
+    @Test func afterAFaultThatMayBeOnesTheyComeOneByOne() async throws {
+        let rig = try await Rig()
+        let sink = Together { $0 == 1 || $0 == 4 ? SinkError(.invalid, "not wanted", retryable: false) : nil }
+        for place in 0..<5 { _ = await rig.decide(try Rig.signal("A\(place)")) }
+        try await working(rig, sink) { worker, _ in
+            worker.wake()
+            try await eventually("an empty queue") { try await rig.number("ZCARD", "{test}:q:file") == 0 }
+        }
+        #expect(sink.batches.map(\.count) == [5, 1, 1, 1, 1, 1])
+        #expect(try await rig.delivery.letters(origin: "sink/file", most: 10).total == 1)
+    }
+
     private func working(_ rig: Rig, _ sink: any Sink, _ body: (SinkWorker, HostMetrics) async throws -> Void)
         async throws
     {
