@@ -15,7 +15,10 @@ extension SinkWorker {
     /// - Parameter lost: nobody knows whether the store has handed these over; nothing of it is delivered here.
     func take(_ claims: [Claim], lost: [LostHandOver], of room: Int, since: ContinuousClock.Instant) {
         if !lost.isEmpty { state.withLockedValue { $0.lost += lost.map { ($0, since + Lease.length) } } }
-        if !claims.isEmpty { hander.yield(claims.map { Begun(claim: $0, since: since) }) }
+        if !claims.isEmpty {
+            failPoint(.claimed)
+            hander.yield(claims.map { Begun(claim: $0, since: since) })
+        }
         // Last: when nothing is under way any more, nothing is handed over either.
         ended(room - claims.count, bytes: -claims.reduce(0) { $0 + $1.delivery.json.count })
     }

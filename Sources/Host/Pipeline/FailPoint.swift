@@ -8,7 +8,7 @@ enum FailPoint: String, Sendable, CaseIterable {
     case gateReplied = "gate-replied"
     /// The sender has its answer.
     case answered
-    /// A delivery is this host's for the length of the lease.
+    /// A delivery is this host's for the length of the lease: claimed, or handed over.
     case claimed
     case sinkWritten = "sink-written"
     case sinkSynced = "sink-synced"
