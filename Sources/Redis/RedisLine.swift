@@ -56,18 +56,33 @@ struct LineMaker: Sendable {
     func line(
         to endpoint: RedisEndpoint, on loop: any EventLoop, _ occasion: RedisStore.Occasion
     ) async throws(RedisError) -> RedisLine {
+        // It does what an opening asks for. The others come together: each writes something, and they share an fsync.
         var made = [try await connection(to: endpoint, on: loop, occasion)]
-        // The first has done what an opening asks for.
-        do throws(RedisError) {
-            for _ in 0..<3 { made.append(try await connection(to: endpoint, on: loop, .open)) }
-            let (requests, aside) = (Array(made[..<2]), Array(made[2...]))
-            guard let cover else { return RedisLine(requests: requests, aside: aside, covered: nil) }
-            let last = try await connection(to: endpoint, on: loop, .open)
-            return RedisLine(requests: requests, aside: aside, covered: CoveredWrites(over: last, cover: cover))
-        } catch {
-            for connection in made { connection.close() }
-            throw error
+        var failure: RedisError?
+        await withTaskGroup(of: Result<RedisConnection, RedisError>.self) { tasks in
+            for _ in 0..<(cover == nil ? 3 : 4) {
+                tasks.addTask {
+                    do throws(RedisError) {
+                        return .success(try await connection(to: endpoint, on: loop, .open))
+                    } catch {
+                        return .failure(error)
+                    }
+                }
+            }
+            for await result in tasks {
+                switch result {
+                case .success(let connection): made.append(connection)
+                case .failure(let error): failure = failure ?? error
+                }
+            }
         }
+        if let failure {
+            for connection in made { connection.close() }
+            throw failure
+        }
+        let (requests, aside) = (Array(made[..<2]), Array(made[2..<4]))
+        return RedisLine(
+            requests: requests, aside: aside, covered: cover.map { CoveredWrites(over: made[4], cover: $0) })
     }
 
     private func connection(
