@@ -188,7 +188,7 @@ import Testing
 
     @Test func whileRedisIsAwayNoEventIsPassedOver() async throws {
         let redis = try await RedisServer.durable()
-        let host = try await HostProcess(plan(.on(redis), watching: true))
+        let host = try await HostProcess(plan(.on(redis, timeout: "500ms"), watching: true))
         event("First")
         try await become(["First firing"])
         redis.freeze()

@@ -19,7 +19,7 @@ import Testing
 
     @Test func prometheusAndAlertmanagerTogetherMakeOneDeliveryThroughAnOutageOfRedis() async throws {
         let redis = try await RedisServer.durable()
-        let host = try await HostProcess(.on(redis))
+        let host = try await HostProcess(.on(redis, timeout: "500ms"))
         let alertmanager = try await Alertmanager(
             webhook: "http://127.0.0.1:\(host.port)\(HostProcess.webhookPath)", repeatInterval: "2s")
         let prometheus = try await Prometheus(

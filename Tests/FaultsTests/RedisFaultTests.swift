@@ -45,11 +45,11 @@ enum RedisFault: String, CaseIterable, Sendable, CustomTestStringConvertible {
         let redis = try await RedisServer.durable()
         let secrets = try TemporaryDirectory()
         let passwordFile = secrets.file("password")
-        var plan = HostPlan.on(redis)
+        var plan = HostPlan.on(redis, timeout: "500ms")
         if fault == .passwordChanged {
             try await redis.command("CONFIG", "SET", "requirepass", "first")
             try Files.write("first\n", to: passwordFile)
-            plan = .on(redis, extra: "password_file: '\(passwordFile)'")
+            plan = .on(redis, timeout: "500ms", extra: "password_file: '\(passwordFile)'")
         }
         let host = try await HostProcess(plan)
         #expect(try await host.post(Alert("Before")).status == 201)
@@ -92,7 +92,7 @@ enum RedisFault: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
     @Test func aRecordOfTheWrongTypeIsA503OfItsOwnSignalOnly() async throws {
         let redis = try await RedisServer.durable()
-        let host = try await HostProcess(.on(redis))
+        let host = try await HostProcess(.on(redis, timeout: "500ms"))
         #expect(try await host.post(Alert("Broken")).status == 201)
         _ = try await host.deliveries(1)
         let turn = "for _, key in ipairs(redis.call('KEYS', '{portcullis}:r:*')) do redis.call('DEL', key) "

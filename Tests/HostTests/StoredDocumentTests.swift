@@ -64,7 +64,7 @@ import Testing
         let signal = try Rig.signal()
         _ = await rig.decide(signal)
         _ = try await rig.answer("SET", [Array("{test}:d:".utf8) + signal.fingerprint.bytes, [1, 2, 3]])
-        let found = try await rig.delivery.claim("file", most: 1)
+        let found = try await rig.delivery.claim("file", as: ClaimTicket(), most: 1)
         #expect(found.claims.isEmpty)
         #expect(found.faults == ["\(signal.fingerprint) makes no delivery"])
         #expect(try await rig.number("ZCARD", "{test}:q:file") == 1)

@@ -24,11 +24,17 @@ public struct HostPlan: Sendable {
     /// - Parameter state: what stands below `state:`.
     public init(state: String) { self.state = state }
 
+    /// How long a store may take where no test takes it away: a machine whose disk stands still is no outage.
+    public static let patience = "5s"
+
     /// The host's own redis-server.
-    public static func embedded() -> HostPlan { HostPlan(state: "  redis: {embedded: {directory: './var'}}") }
+    public static func embedded() -> HostPlan {
+        HostPlan(state: "  redis: {embedded: {directory: './var'}}\n  timeout: \(patience)")
+    }
 
     /// A Redis that the test holds. It must be as durable as the plan says.
-    public static func on(_ redis: RedisServer, timeout: String = "500ms", extra: String = "") -> HostPlan {
+    /// - Parameter timeout: short for one that the test takes away.
+    public static func on(_ redis: RedisServer, timeout: String = patience, extra: String = "") -> HostPlan {
         HostPlan(state: "  redis: {url: '\(redis.url)'\(extra.isEmpty ? "" : ", " + extra)}\n  timeout: \(timeout)")
     }
 }

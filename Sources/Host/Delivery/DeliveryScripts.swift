@@ -17,10 +17,10 @@ struct DeliveryScripts: Sendable {
         }
         prefix = configuration.state.prefix
         clockKey = StoreKeys.clock(prefix)
-        claim = script("claim", PackageResources.claim_lua)
-        giveBack = script("give-back", PackageResources.giveback_lua)
-        acknowledge = script("acknowledge", PackageResources.acknowledge_lua)
-        retry = script("retry", PackageResources.retry_lua)
+        claim = script("claim", PackageResources.leases_lua + PackageResources.claim_lua)
+        giveBack = script("give-back", PackageResources.leases_lua + PackageResources.giveback_lua)
+        acknowledge = script("acknowledge", PackageResources.leases_lua + PackageResources.acknowledge_lua)
+        retry = script("retry", PackageResources.leases_lua + PackageResources.retry_lua)
         bury = script("bury", PackageResources.bury_lua)
         sweep = script("sweep", PackageResources.sweep_lua)
         stats = script("stats", PackageResources.stats_lua)

@@ -33,6 +33,25 @@ struct Claim: Sendable {
     let delivery: Delivery
 }
 
+/// A delivery that comes again after a delay.
+struct FailedDelivery: Sendable {
+    let claim: Claim
+    let delay: Duration
+}
+
+/// Names a claim, so that it can be given back when its answer was lost.
+struct ClaimTicket: Sendable {
+    /// Whose claims they are: 8 random bytes.
+    let claimer: [UInt8] = (0..<8).map { _ in .random(in: .min ... .max) }
+    /// One more with each claim.
+    private(set) var number: Int64 = 0
+
+    mutating func next() -> ClaimTicket {
+        number += 1
+        return self
+    }
+}
+
 /// A delivery that a call of the gate may have handed over: its answer was lost.
 struct LostHandOver: Sendable {
     let member: QueueMember
@@ -75,10 +94,12 @@ struct DeliveryStore: Sendable {
         var more: Bool
     }
 
-    func claim(_ sink: PluginID, most: Int) async throws(RedisError) -> Claimed {
+    func claim(_ sink: PluginID, as ticket: ClaimTicket, most: Int) async throws(RedisError) -> Claimed {
         var command = RedisCommand.evalsha(scripts.claim, keys: [scripts.clockKey])
         command.add(sink.description)
         command.add(Int64(most))
+        command.add(ticket.claimer)
+        command.add(ticket.number)
         if let gate { command.add(gate.born) }
         let exchange = try await store.sendCovered([command], on: nil)
         let reply = try exchange.values[0].get()
@@ -119,11 +140,15 @@ struct DeliveryStore: Sendable {
         return found
     }
 
-    /// What a lost answer of the gate may have handed over is due at once.
-    func giveBack(_ sink: PluginID, _ lost: some Sequence<LostHandOver>) async throws(RedisError) {
+    /// What lost answers of a claim and of the gate may have made this host's is due at once. The claim takes nothing any more.
+    func giveBack(_ sink: PluginID, claim: ClaimTicket? = nil, _ handedOver: some Sequence<LostHandOver>)
+        async throws(RedisError)
+    {
         let reply = try await call(scripts.giveBack) {
             $0.add(sink.description)
-            for item in lost {
+            $0.add(claim?.claimer ?? [])
+            $0.add(claim?.number ?? 0)
+            for item in handedOver {
                 $0.add(Int64(item.number))
                 $0.add(item.member.bytes)
             }
@@ -146,16 +171,21 @@ struct DeliveryStore: Sendable {
         return words
     }
 
-    /// - Returns: false when the claim was lost.
-    func retry(_ sink: PluginID, _ claim: Claim, after delay: Duration) async throws(RedisError) -> Bool {
+    /// - Returns: of each, false when its claim was lost.
+    func retry(_ sink: PluginID, _ failed: some Sequence<FailedDelivery>) async throws(RedisError) -> [Bool] {
+        var count = 0
         let reply = try await call(scripts.retry) {
             $0.add(sink.description)
-            $0.add(claim.member.bytes)
-            $0.add(claim.token.text)
-            $0.add(delay.milliseconds)
+            for item in failed {
+                $0.add(item.claim.member.bytes)
+                $0.add(item.claim.token.text)
+                $0.add(item.delay.milliseconds)
+                count += 1
+            }
         }
-        guard let kept = reply.int else { throw garbage("retry") }
-        return kept == 1
+        let kept = (reply.list ?? []).compactMap(\.int)
+        guard kept.count == count else { throw garbage("retry") }
+        return kept.map { $0 == 1 }
     }
 
     func bury(_ sink: PluginID, _ claim: Claim, because reason: String, after delay: Duration) async throws(RedisError)

@@ -14,7 +14,7 @@ extension SinkWorker {
     /// What came of a call for which room was kept.
     /// - Parameter lost: nobody knows whether the store has handed these over; nothing of it is delivered here.
     func take(_ claims: [Claim], lost: [LostHandOver], of room: Int, since: ContinuousClock.Instant) {
-        if !lost.isEmpty { state.withLockedValue { $0.lost += lost.map { ($0, since + Lease.length) } } }
+        if !lost.isEmpty { state.withLockedValue { $0.left.handedOver += lost.map { ($0, since + Lease.length) } } }
         if !claims.isEmpty {
             failPoint(.claimed)
             hander.yield(claims.map { Begun(claim: $0, since: since) })
@@ -28,25 +28,6 @@ extension SinkWorker {
             for await batch in handed {
                 deliver(batch, in: &tasks)
             }
-        }
-    }
-
-    /// The store answers again: what was lost need not wait for the end of its lease.
-    func giveBack() async throws(RedisError) {
-        let lost = state.withLockedValue { state in
-            let lost = state.lost
-            state.lost = []
-            return lost
-        }
-        guard !lost.isEmpty else { return }
-        do throws(RedisError) {
-            for start in stride(from: 0, to: lost.count, by: Self.claims) {
-                try await store.giveBack(sink.name, lost[start...].prefix(Self.claims).map(\.handOver))
-            }
-        } catch {
-            let now = ContinuousClock.now
-            state.withLockedValue { $0.lost += lost.filter { $0.until > now } }
-            throw error
         }
     }
 }

@@ -18,16 +18,16 @@ final class SinkWorker: Sendable {
 
     let sink: HostConfiguration.SinkEntry
     let store: DeliveryStore
-    private let metrics: HostMetrics
-    private let log: Logger
+    let metrics: HostMetrics
+    let log: Logger
     let failPoint: @Sendable (FailPoint) -> Void
-    private let backOff = BackOff.standard
+    let backOff = BackOff.standard
 
     struct State {
         var room: DeliveryRoom
         var delivered: [Begun] = []
-        /// What an answer that was lost may have handed over, until it is given back.
-        var lost: [(handOver: LostHandOver, until: ContinuousClock.Instant)] = []
+        var left = Left()
+        var claimers: [Claimer]
     }
     /// A delivery with the time from which its lease counts here, which is before it was asked for.
     struct Begun: Sendable {
@@ -53,12 +53,13 @@ final class SinkWorker: Sendable {
         self.log = log
         self.failPoint = failPoint
         let most = type(of: sink.plugin).concurrency
-        state = NIOLockedValueBox(State(room: DeliveryRoom(most: most)))
         // An answer of many deliveries takes Redis several turns to write.
         claimers = (0..<(most > Self.claims ? 2 : 1)).map { _ in
             let (wakes, waker) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
             return (wakes, waker)
         }
+        state = NIOLockedValueBox(
+            State(room: DeliveryRoom(most: most), claimers: claimers.map { _ in Claimer() }))
         (handed, hander) = AsyncStream.makeStream()
         (acknowledgements, acknowledger) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -83,7 +84,7 @@ final class SinkWorker: Sendable {
             acknowledger.finish()
         }
         // What is lost now waits for the end of its lease.
-        try? await giveBack()
+        for place in claimers.indices { try? await giveBack(of: place) }
         await sink.plugin.close()
     }
 
@@ -116,30 +117,44 @@ final class SinkWorker: Sendable {
     /// - Returns: whether the queue has nothing more that is due.
     private func claim(_ place: Int, _ tasks: inout DiscardingTaskGroup) async -> Bool {
         while true {
-            let room = state.withLockedValue { $0.room.claim(Self.claims) }
+            do throws(RedisError) {
+                try await giveBack(of: place)
+            } catch {
+                return cannotClaim(error)
+            }
+            let (room, ticket) = state.withLockedValue { state in
+                (state.room.claim(state.claimers[place].most), state.claimers[place].ticket.next())
+            }
             guard room > 0 else { return false }
             let started = ContinuousClock.now
             let found: DeliveryStore.Claimed
             do throws(RedisError) {
-                try await giveBack()
-                found = try await store.claim(sink.name, most: room)
+                found = try await store.claim(sink.name, as: ticket, most: room)
             } catch {
-                state.withLockedValue { $0.room.isBehind = true }
+                state.withLockedValue { $0.claimers[place].lost(ticket, error) }
                 ended(room)
-                // The store says so itself when it falls shut; the next poll tries again.
-                if error.code != .shut { log.warning("can't claim", metadata: metadata(error)) }
-                return false
+                return cannotClaim(error)
             }
             for fault in found.faults {
                 log.error("a queued record can't be read", metadata: ["sink": "\(sink.name)", "reason": "\(fault)"])
             }
-            state.withLockedValue { $0.room.isBehind = found.more }
+            state.withLockedValue { state in
+                state.room.isBehind = found.more
+                state.claimers[place].heard()
+            }
             ended(room - found.claims.count, bytes: -found.claims.reduce(0) { $0 + $1.delivery.json.count })
             if !found.claims.isEmpty { failPoint(.claimed) }
             if found.more, place + 1 < claimers.count { claimers[place + 1].waker.yield() }
             deliver(found.claims.map { Begun(claim: $0, since: started) }, in: &tasks)
             if !found.more { return true }
         }
+    }
+
+    private func cannotClaim(_ error: RedisError) -> Bool {
+        state.withLockedValue { $0.room.isBehind = true }
+        // The store says so itself when it falls shut; the next poll tries again.
+        if error.code != .shut { log.warning("can't claim", metadata: metadata(error)) }
+        return false
     }
 
     /// So much is not under way any more.
@@ -187,38 +202,9 @@ final class SinkWorker: Sendable {
                 for begun in batch { await self.deliver([begun], by: deliver) }
                 return
             }
-            await withDiscardingTaskGroup { tasks in
-                for begun in batch { tasks.addTask { await self.failed(begun.claim, error) } }
-            }
+            await failed(batch, error)
         }
         ended(batch.count, bytes: batch.reduce(0) { $0 + $1.claim.delivery.json.count })
-    }
-
-    private func failed(_ claim: Claim, _ error: SinkError) async {
-        let delay = backOff.delay(after: claim.attempt, random: .random(in: 0...1))
-        var details: Logger.Metadata = [
-            "sink": "\(sink.name)", "id": "\(claim.delivery.id)", "attempt": "\(claim.attempt)",
-            "code": "\(error.code.rawValue)", "reason": "\(error.message)",
-        ]
-        do throws(RedisError) {
-            if error.retryable && claim.attempt < Self.attempts {
-                let kept = try await store.retry(sink.name, claim, after: delay)
-                metrics.delivery(sink: sink.name, result: kept ? "retried" : "lost")
-                details["again_in_ms"] = "\(delay.milliseconds)"
-                log.warning("not delivered, will be tried again", metadata: details)
-            } else {
-                let reason =
-                    error.retryable ? "gave up after \(claim.attempt) attempts: \(error.message)" : error.message
-                let word = try await store.bury(sink.name, claim, because: reason, after: backOff.most)
-                metrics.delivery(
-                    sink: sink.name, result: word == .buried ? "dead-lettered" : word == .lost ? "lost" : "retried")
-                details["result"] = "\(word.rawValue)"
-                log.error("not deliverable", metadata: details)
-            }
-        } catch {
-            // The claim ends by itself, and the delivery comes again.
-            log.warning("can't put a delivery back", metadata: metadata(error))
-        }
     }
 
     // MARK: Acknowledging
@@ -256,7 +242,7 @@ final class SinkWorker: Sendable {
         acknowledger.yield()
     }
 
-    private func metadata(_ error: RedisError) -> Logger.Metadata {
+    func metadata(_ error: RedisError) -> Logger.Metadata {
         ["sink": "\(sink.name)", "code": "\(error.code.rawValue)", "reason": "\(error.message)"]
     }
 }

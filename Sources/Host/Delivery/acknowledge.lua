@@ -37,7 +37,7 @@ for place, member in ipairs(members) do
     else
       -- What can't be read any more is the next claim's to find, in a minute. Its sink has it: the next attempt is no first one.
       found, from = 0, kit.now() + 60000
-      if token % 1 ~= 0 then redis.call('HINCRBY', attempts, member, 1) end
+      if token % 1 ~= 0 then kit.tried(sink, member, 1) end
     end
     if ARGV[at + 3] ~= '0' then told[#told + 1], told[#told + 2] = member, ARGV[at + 3] end
     if found and found ~= version then

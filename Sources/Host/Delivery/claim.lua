@@ -1,10 +1,12 @@
--- Takes due members of a sink's queue for the length of the lease. ARGV: sink, most. The new score is the token: whoever
--- acknowledges with another one has lost the claim. Answers first whether more may be due (1). What the sink is to be told comes
--- in the same answer, and whether the problem has an object of its own, which the host keeps as it does what it answers. A third
--- word says since when the store knows what it knows: a host that has nothing to ask the gate finds out by this that it was emptied.
+-- Takes due members of a sink's queue for the length of the lease. ARGV: sink, most, claimer, number of the claim, and since when
+-- the store should know what it knows. The new score is the token: whoever acknowledges with another one has lost the claim.
+-- Answers first whether more may be due (1). What the sink is to be told comes in the same answer, since when the store knows what it
+-- knows, and whether the problem has an object of its own, which the host keeps as it does what it answers.
 local sink, most, lease = ARGV[1], tonumber(ARGV[2]), outbox.lease
 local since = redis.call('GET', kit.key('born'))
-if ARGV[3] and since ~= ARGV[3] then return redis.error_reply('EMPTIED this is not the store that was verified') end
+if ARGV[5] and since ~= ARGV[5] then return redis.error_reply('EMPTIED this is not the store that was verified') end
+-- Its host has given up hearing of it.
+if kit.ticketed(ARGV[3]) >= tonumber(ARGV[4]) then return {0} end
 local queue, attempts = kit.key('q:', sink), kit.key('a:', sink)
 local found = redis.call('ZRANGEBYSCORE', queue, '-inf', string.format('%.0f', kit.now()), 'WITHSCORES', 'LIMIT', 0, most)
 if #found == 0 then return {0} end
@@ -95,7 +97,7 @@ for from = 1, #due, STEP do
     if view and view[1] == 'fault' then
       -- What can't be read is not dropped: a person may still mend it.
       scores[#scores + 1], scores[#scores + 2] = now + 60000, member
-      if handed[place] == 1 then redis.call('HINCRBY', attempts, member, 1) end
+      if handed[place] == 1 then kit.tried(sink, member, 1) end
       reply[#reply + 1] = {member, 0, 0, view}
     elseif view then
       scores[#scores + 1], scores[#scores + 2] = now + lease, member
@@ -108,13 +110,12 @@ end
 local counts = #claimed > 0 and redis.call('HMGET', attempts, unpack(claimed)) or {}
 local words = {}
 for place, member in ipairs(claimed) do
-  local known = tonumber(counts[place] or '0') or 0
-  -- What this code did not write says nothing but that there was something.
-  if not (known >= 0 and known < 1000000) then known = 1 end
-  counts[place] = floor(known) + before[place] + 1
+  counts[place] = kit.attempts(counts[place]) + before[place] + 1
   words[place * 2 - 1], words[place * 2] = member, counts[place]
 end
 for _, item in ipairs(reply) do item[3] = counts[item[3]] or 0 end
+-- Whoever does not hear of this claim can give it back.
+if #claimed > 0 then kit.ticket(ARGV[3], tonumber(ARGV[4]), now + lease, claimed) end
 if #scores > 0 then redis.call('ZADD', queue, 'XX', unpack(scores)) end
 if #words > 0 then redis.call('HSET', attempts, unpack(words)) end
 if #gone > 0 then

@@ -1,14 +1,28 @@
--- What may have been handed over to a host that never heard of it is due at once. ARGV: sink; then number of the call, member of each.
--- Another host's, that the sender told of it meanwhile, has another number, or nearly always: so it counts as tried.
-local queue = kit.key('q:', ARGV[1])
-local due = {}
-for at = 2, #ARGV, 2 do
+-- What may be a host's that never heard of it is due at once. ARGV: sink; claimer and number of a claim, or '' and 0; then of what calls
+-- of the gate may have handed over: number of the call, member of each. Answers how much it was.
+local sink, claimer, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local queue, back, now = kit.key('q:', sink), {}, kit.now()
+
+local function due(member, tried)
+  back[#back + 1], back[#back + 2] = now, member
+  kit.tried(sink, member, tried)
+end
+
+if claimer ~= '' then
+  local last, token, members = kit.ticketed(claimer)
+  if last == number and #members > 0 then
+    for place, score in ipairs(redis.call('ZMSCORE', queue, unpack(members))) do
+      -- Nobody tried: the attempt does not count.
+      if score and tonumber(score) == token then due(members[place], -1) end
+    end
+  end
+  -- The claim may still be on its way.
+  if last <= number then kit.ticket(claimer, number, 0, {}) end
+end
+for at = 4, #ARGV, 2 do
   local score = tonumber(redis.call('ZSCORE', queue, ARGV[at + 1]) or '')
-  if score and score % 1 ~= 0 and score % 1 * 2048 == tonumber(ARGV[at]) then due[#due + 1] = ARGV[at + 1] end
+  -- Another host's, that the sender told of it meanwhile, has another number, or nearly always: so it counts as tried.
+  if score and score % 1 ~= 0 and score % 1 * 2048 == tonumber(ARGV[at]) then due(ARGV[at + 1], 1) end
 end
-local now = kit.now()
-for _, member in ipairs(due) do
-  redis.call('ZADD', queue, 'XX', now, member)
-  redis.call('HINCRBY', kit.key('a:', ARGV[1]), member, 1)
-end
-return #due
+if #back > 0 then redis.call('ZADD', queue, 'XX', unpack(back)) end
+return #back / 2

@@ -133,7 +133,7 @@ import Testing
         try await rig.at(.zero)
         let hands = Hands(0)
         _ = await rig.decide(to: hands, try Rig.signal("A"))
-        #expect(try await rig.delivery.retry("file", try hands.claims()[0], after: .seconds(5)))
+        #expect(try await rig.retry(try hands.claims()[0], after: .seconds(5)))
         #expect(try await rig.claims().isEmpty)
         try await rig.at(.seconds(6))
         let again = try await rig.claims()
@@ -166,7 +166,7 @@ import Testing
             } else {
                 // Its host died; the claim that found it finds a fault.
                 try await rig.at(.seconds(61))
-                #expect(try await rig.delivery.claim("file", most: 10).faults.count == 2)
+                #expect(try await rig.delivery.claim("file", as: ClaimTicket(), most: 10).faults.count == 2)
             }
             if name == "B" {
                 _ = try await rig.answer("SET", [key, record])

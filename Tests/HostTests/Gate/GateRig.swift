@@ -30,7 +30,7 @@ final class GateRig: Sendable {
         letters: Int = 10, storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = [],
         redis given: RedisServer? = nil, opens: Bool = true, plugin: any Sink = Nowhere(),
         first: [any GatePolicy] = [], further: [any GatePolicy] = [], host: String = "", replay: String = "16MiB",
-        clock: Bool = true
+        clock: Bool = true, timeout: Duration = .seconds(5)
     ) async throws {
         redis = if let given { given } else { try await RedisServer.durable() }
         let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
@@ -42,7 +42,7 @@ final class GateRig: Sendable {
         let scripts = DeliveryScripts(configuration)
         self.gate = gate
         store = RedisStore(
-            endpoint: RedisEndpoint(.unix(path: redis.socketPath)), group: group, timeout: .seconds(5),
+            endpoint: RedisEndpoint(.unix(path: redis.socketPath)), group: group, timeout: timeout,
             scripts: gate.scripts + scripts.all + SourceScripts(configuration).all,
             verify: { c, occasion throws(RedisError) in try await gate.verification.verify(c, occasion) },
             observer: Deaf(), log: log)
@@ -146,7 +146,12 @@ final class GateRig: Sendable {
     // MARK: The store
 
     func claims(_ sink: PluginID = "file", _ most: Int = 100) async throws -> [Claim] {
-        try await delivery.claim(sink, most: most).claims
+        try await delivery.claim(sink, as: ClaimTicket(), most: most).claims
+    }
+
+    /// - Returns: false when the claim was lost.
+    func retry(_ claim: Claim, after delay: Duration) async throws -> Bool {
+        try await delivery.retry("file", [FailedDelivery(claim: claim, delay: delay)]) == [true]
     }
 
     /// Claims and acknowledges all that is due, and says what it was: state and episode.

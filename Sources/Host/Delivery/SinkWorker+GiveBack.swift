@@ -1,0 +1,128 @@
+import Logging
+import NIOConcurrencyHelpers
+import Redis
+import SignalKit
+
+/// What a worker can't finish goes back into its queue.
+extension SinkWorker {
+    struct Claimer {
+        var ticket = ClaimTicket()
+        /// Of a claim whose answer was lost, until it is given back.
+        var lost: ClaimTicket?
+        /// Of one claim. Less after one that was lost: so large an answer may never come in time.
+        private(set) var most = SinkWorker.claims
+
+        mutating func lost(_ ticket: ClaimTicket, _ error: RedisError) {
+            // What makes an answer that can't be would make it again at once.
+            guard error.code != .garbage else { return }
+            lost = ticket
+            most = max(1, most / 2)
+        }
+
+        mutating func heard() { most = min(most * 2, SinkWorker.claims) }
+    }
+
+    /// What is this host's, as the store may see it, and will not be delivered: until it is given back, or its lease ends.
+    struct Left {
+        /// What an answer of the gate that was lost may have handed over.
+        var handedOver: [(LostHandOver, until: ContinuousClock.Instant)] = []
+        /// What its sink did not take, when the store did not take it back.
+        var failed: [(FailedDelivery, until: ContinuousClock.Instant)] = []
+
+        mutating func add(_ other: Left, after now: ContinuousClock.Instant) {
+            handedOver += other.handedOver.filter { $0.until > now }
+            failed += other.failed.filter { $0.until > now }
+        }
+    }
+
+    /// The sink took none of these: they come again later, or are set aside.
+    func failed(_ batch: [Begun], _ error: SinkError) async {
+        let again = batch.filter { error.retryable && $0.claim.attempt < Self.attempts }
+        for start in stride(from: 0, to: again.count, by: Self.claims) {
+            await comeAgain(again[start...].prefix(Self.claims), error)
+        }
+        await withDiscardingTaskGroup { tasks in
+            for begun in batch where !error.retryable || begun.claim.attempt >= Self.attempts {
+                tasks.addTask { await self.bury(begun, error) }
+            }
+        }
+    }
+
+    private func comeAgain(_ batch: ArraySlice<Begun>, _ error: SinkError) async {
+        let failed = batch.map {
+            FailedDelivery(
+                claim: $0.claim, delay: backOff.delay(after: $0.claim.attempt, random: .random(in: 0...1)))
+        }
+        do throws(RedisError) {
+            let kept = try await store.retry(sink.name, failed).count { $0 }
+            if kept < failed.count { metrics.delivery(sink: sink.name, result: "lost", by: failed.count - kept) }
+            guard kept > 0 else { return }
+            metrics.delivery(sink: sink.name, result: "retried", by: kept)
+            var details = details(batch[batch.startIndex].claim, error)
+            details["again_in_ms"] = "\(failed[0].delay.milliseconds)"
+            // Those that came together failed together.
+            if failed.count > 1 { details["deliveries"] = "\(failed.count)" }
+            log.warning("not delivered, will be tried again", metadata: details)
+        } catch {
+            cannotPutBack(zip(failed, batch).map { ($0, $1.since) }, error)
+        }
+    }
+
+    private func bury(_ begun: Begun, _ error: SinkError) async {
+        let claim = begun.claim
+        let reason = error.retryable ? "gave up after \(claim.attempt) attempts: \(error.message)" : error.message
+        do throws(RedisError) {
+            let word = try await store.bury(sink.name, claim, because: reason, after: backOff.most)
+            metrics.delivery(
+                sink: sink.name, result: word == .buried ? "dead-lettered" : word == .lost ? "lost" : "retried")
+            var details = details(claim, error)
+            details["result"] = "\(word.rawValue)"
+            log.error("not deliverable", metadata: details)
+        } catch {
+            // Its sink is asked once more, and says so once more.
+            let delay = backOff.delay(after: claim.attempt, random: .random(in: 0...1))
+            cannotPutBack([(FailedDelivery(claim: claim, delay: delay), begun.since)], error)
+        }
+    }
+
+    private func details(_ claim: Claim, _ error: SinkError) -> Logger.Metadata {
+        [
+            "sink": "\(sink.name)", "id": "\(claim.delivery.id)", "attempt": "\(claim.attempt)",
+            "code": "\(error.code.rawValue)", "reason": "\(error.message)",
+        ]
+    }
+
+    private func cannotPutBack(_ failed: [(FailedDelivery, since: ContinuousClock.Instant)], _ error: RedisError) {
+        state.withLockedValue { $0.left.failed += failed.map { ($0, $1 + Lease.length) } }
+        log.warning("can't put a delivery back", metadata: metadata(error))
+    }
+
+    /// The store answers again, or may: what was left need not wait for the end of its lease.
+    /// - Parameter place: of a claimer, which does not claim before it is through with what it lost.
+    func giveBack(of place: Int) async throws(RedisError) {
+        var (left, lost) = state.withLockedValue { state in
+            let left = state.left
+            state.left = Left()
+            return (left, state.claimers[place].lost)
+        }
+        do throws(RedisError) {
+            while lost != nil || !left.handedOver.isEmpty {
+                let part = left.handedOver.prefix(Self.claims)
+                try await store.giveBack(sink.name, claim: lost, part.map(\.0))
+                left.handedOver.removeFirst(part.count)
+                lost = nil
+                state.withLockedValue { $0.claimers[place].lost = nil }
+            }
+            while !left.failed.isEmpty {
+                let part = left.failed.prefix(Self.claims)
+                let kept = try await store.retry(sink.name, part.map(\.0)).count { $0 }
+                left.failed.removeFirst(part.count)
+                if kept > 0 { metrics.delivery(sink: sink.name, result: "retried", by: kept) }
+            }
+        } catch {
+            let now = ContinuousClock.now
+            state.withLockedValue { $0.left.add(left, after: now) }
+            throw error
+        }
+    }
+}

@@ -1,0 +1,36 @@
+-- In front of the scripts that say whose a delivery is.
+
+-- How often a sink was asked, as the store has it. What this code did not write says nothing but that it was.
+function kit.attempts(value)
+  if not value then return 0 end
+  local known = tonumber(value)
+  return known and known >= 0 and known < 1000000 and floor(known) or 1
+end
+
+-- It was asked so many times more.
+function kit.tried(sink, member, more)
+  local key = kit.key('a:', sink)
+  redis.call('HSET', key, member, max(kit.attempts(redis.call('HGET', key, member)) + more, 0))
+end
+
+-- What a claimer took with its last claim: number of the claim, token, members. For as long as it may be theirs.
+function kit.ticket(claimer, number, token, members)
+  local words = {string.format('%.0f %.0f ', number, token)}
+  for _, member in ipairs(members) do words[#words + 1] = string.char(#member) .. member end
+  redis.call('SET', kit.key('c:', claimer), table.concat(words), 'PX', outbox.lease)
+end
+
+-- Answers number, token and members; -1 when there is nothing, or nothing that can be read.
+function kit.ticketed(claimer)
+  local ok, text = pcall(function() return redis.call('GET', kit.key('c:', claimer)) end)
+  local number, token, list = string.match(ok and text or '', '^(%d+) (%d+) (.*)$')
+  if not number or #number > 15 or #token > 15 then return -1, 0, {} end
+  local members, at = {}, 1
+  while at <= #list do
+    local size = string.byte(list, at)
+    members[#members + 1] = sub(list, at + 1, at + size)
+    at = at + 1 + size
+  end
+  return tonumber(number), tonumber(token), members
+end
+
