@@ -28,7 +28,7 @@ struct DeliveryScripts: Sendable {
         drop = script("drop", PackageResources.drop_lua)
         letters = script("letters", PackageResources.letters_lua)
         storms = script("storms", PackageResources.storms_lua)
-        queues = script("queues", PackageResources.queues_lua)
+        queues = script("queues", PackageResources.leases_lua + PackageResources.queues_lua)
         cooldown =
             configuration.gatePolicies.lazy.compactMap { $0 as? Deduplicate }.first?.cooldown ?? .minutes(15)
     }

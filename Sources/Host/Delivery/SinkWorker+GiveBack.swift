@@ -16,10 +16,11 @@ extension SinkWorker {
             // What makes an answer that can't be would make it again at once.
             guard error.code != .garbage else { return }
             lost = ticket
-            most = max(1, most / 2)
+            if error.code == .timedOut || error.code == .reset { most = max(1, most / 2) }
         }
 
-        mutating func heard() { most = min(most * 2, SinkWorker.claims) }
+        /// Slowly: where more never comes in time, each attempt at it shuts the store for all.
+        mutating func heard() { most = min(most + 8, SinkWorker.claims) }
     }
 
     /// What is this host's, as the store may see it, and will not be delivered: until it is given back, or its lease ends.

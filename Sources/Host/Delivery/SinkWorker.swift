@@ -236,9 +236,12 @@ final class SinkWorker: Sendable {
         }
     }
 
-    /// Once a second: what others left, and what could not be acknowledged.
+    /// Once a second: what others left, what was lost, and what could not be acknowledged.
     func tick() {
         wake()
+        // The second claimer has nothing else to wake it when the first finds all that there is.
+        let losers = state.withLockedValue { state in state.claimers.indices.filter { state.claimers[$0].lost != nil } }
+        for place in losers { claimers[place].waker.yield() }
         acknowledger.yield()
     }
 

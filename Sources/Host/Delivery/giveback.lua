@@ -3,13 +3,22 @@
 local sink, claimer, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local queue, back, now = kit.key('q:', sink), {}, kit.now()
 
+local seen = {}
 local function due(member, tried)
+  if seen[member] then return end
+  seen[member] = true
   back[#back + 1], back[#back + 2] = now, member
   kit.tried(sink, member, tried)
 end
 
 if claimer ~= '' then
-  local last, token, members = kit.ticketed(claimer)
+  local last, token, list = kit.ticketed(claimer)
+  local members, at = {}, 1
+  while at <= #list do
+    local size = string.byte(list, at)
+    members[#members + 1] = sub(list, at + 1, at + size)
+    at = at + 1 + size
+  end
   if last == number and #members > 0 then
     for place, score in ipairs(redis.call('ZMSCORE', queue, unpack(members))) do
       -- Nobody tried: the attempt does not count.

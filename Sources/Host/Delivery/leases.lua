@@ -20,17 +20,11 @@ function kit.ticket(claimer, number, token, members)
   redis.call('SET', kit.key('c:', claimer), table.concat(words), 'PX', outbox.lease)
 end
 
--- Answers number, token and members; -1 when there is nothing, or nothing that can be read.
+-- Answers number, token, and what `ticket` wrote of the members; -1 when there is nothing, or nothing that can be read.
 function kit.ticketed(claimer)
   local ok, text = pcall(function() return redis.call('GET', kit.key('c:', claimer)) end)
   local number, token, list = string.match(ok and text or '', '^(%d+) (%d+) (.*)$')
-  if not number or #number > 15 or #token > 15 then return -1, 0, {} end
-  local members, at = {}, 1
-  while at <= #list do
-    local size = string.byte(list, at)
-    members[#members + 1] = sub(list, at + 1, at + size)
-    at = at + 1 + size
-  end
-  return tonumber(number), tonumber(token), members
+  if not number or #number > 15 or #token > 15 then return -1, 0, '' end
+  return tonumber(number), tonumber(token), list
 end
 

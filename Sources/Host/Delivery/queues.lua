@@ -14,13 +14,13 @@ if other ~= '' then
     for place, score in ipairs(redis.call('ZMSCORE', into, unpack(names))) do
       local there, here = score and tonumber(score), tonumber(own[from + place * 2 - 1])
       -- Of the two places one is lost, and with it what it alone says: that it was handed over.
-      if there and math.max(there, here) % 1 ~= 0 then redis.call('HINCRBY', kit.key('a:', other), names[place], 1) end
+      if there and math.max(there, here) % 1 ~= 0 then kit.tried(other, names[place], 1) end
     end
   end
   redis.call('ZUNIONSTORE', into, 2, into, queue, 'AGGREGATE', 'MIN')
   -- A sink by a new name may have some of it: what was handed over once is no first attempt there either.
   local tried = redis.call('HGETALL', attempts)
-  for at = 1, #tried, 2 do redis.call('HINCRBY', kit.key('a:', other), tried[at], 1) end
+  for at = 1, #tried, 2 do kit.tried(other, tried[at], 1) end
   redis.call('SADD', kit.key('queues'), other)
 end
 redis.call('UNLINK', queue, attempts, kit.key('t:', sink))

@@ -123,6 +123,31 @@ import Testing
         #expect(found.map(\.attempt) == [2, 2])
     }
 
+    @Test(arguments: ["x", "1e300"])
+    func aMoveOfAQueueGoesOnWhereACountCantBeRead(_ count: String) async throws {
+        let rig = try await Rig(sinks: [("file", .refuse), ("other", .refuse)])
+        _ = await rig.decide(try Rig.signal())
+        #expect(try await rig.delivery.acknowledge("other", rig.claims("other")) == [.settled])
+        for sink in ["file", "other"] {
+            _ = try await rig.answer(
+                "HSET", [Array("{test}:a:\(sink)".utf8), Rig.signal().fingerprint.bytes, Array(count.utf8)])
+        }
+        #expect(try await rig.delivery.moveQueue("file", to: "other") == 1)
+        #expect(try await rig.claims("other").map(\.attempt) == [3])
+        #expect(try await rig.number("EXISTS", "{test}:q:file") == 0)
+    }
+
+    /// The same problem twice in a call is one delivery.
+    @Test func whatIsGivenBackTwiceCountsOnce() async throws {
+        let rig = try await Rig()
+        let hands = Hands(0)
+        _ = await rig.decide(to: hands, try Rig.signal())
+        let claim = try hands.claims()[0]
+        let lost = LostHandOver(member: claim.member, number: claim.token.number)
+        try await rig.delivery.giveBack("file", [lost, lost])
+        #expect(try await rig.claims().map(\.attempt) == [2])
+    }
+
     @Test func aCallWhoseAnswerIsLostLosesWhatItMayHaveHandedOver() async throws {
         let rig = try await Rig()
         let hands = Hands(0)

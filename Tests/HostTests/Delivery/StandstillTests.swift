@@ -43,7 +43,7 @@ import Testing
     @Test func aWorkerThatDidNotHearOfItsClaimDeliversItWhenTheStoreAnswersAgain() async throws {
         let rig = try await Rig(timeout: .milliseconds(300))
         let sink = Scripted { _, _ in nil }
-        _ = await rig.decide(try Rig.signal())
+        #expect(await rig.verdict(try Rig.signal()) == .accepted)
         rig.redis.freeze()
         try await working(rig, sink) { _, _ in
             try await eventually("a shut store") { rig.store.state != .open }
@@ -54,6 +54,21 @@ import Testing
             try await eventually("an empty queue") { try await rig.number("ZCARD", "{test}:q:file") == 0 }
         }
         #expect(sink.deliveries.map(\.attempt) == [1])
+    }
+
+    /// Whom nothing wakes when the first finds all that there is.
+    @Test func whatTheSecondClaimerLostIsGivenBackToo() async throws {
+        let rig = try await Rig()
+        let sink = ManyDeliveriesTests.Holding()
+        sink.open()
+        _ = await rig.decide(try Rig.signal())
+        var lost = ClaimTicket()
+        #expect(try await rig.delivery.claim("file", as: lost.next(), most: 10).claims.count == 1)
+        try await working(rig, sink) { worker, _ in
+            worker.state.withLockedValue { [lost] in $0.claimers[1].lost = lost }
+            try await eventually("a delivery") { sink.handed.count == 1 }
+            try await eventually("an empty queue") { try await rig.number("ZCARD", "{test}:q:file") == 0 }
+        }
     }
 
     /// Its lease would last for a minute of the store's clock, which stands.
