@@ -92,7 +92,8 @@ let package = Package(
                 host("UnixSignals", "swift-service-lifecycle"), host("Yams", "Yams"),
             ],
             resources: [
-                .embedInCode("Gate/prelude.lua"), .embedInCode("Gate/outbox.lua"), .embedInCode("Gate/driver.lua"),
+                .embedInCode("Gate/prelude.lua"), .embedInCode("Gate/writes.lua"), .embedInCode("Gate/records.lua"),
+                .embedInCode("Gate/outbox.lua"), .embedInCode("Gate/driver.lua"),
                 .embedInCode("Gate/verify.lua"),
                 .embedInCode("Gate/reject.lua"), .embedInCode("Gate/restore.lua"), .embedInCode("Gate/settle.lua"),
                 .embedInCode("Delivery/leases.lua"), .embedInCode("Delivery/claim.lua"),

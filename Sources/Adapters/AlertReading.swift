@@ -33,7 +33,8 @@ struct AlertReading: Sendable {
             return try Signal(
                 identity: identity.identity(of: labels, target: target), name: labels["alertname"] ?? Self.unnamed,
                 status: status, severity: labels["severity"], labels: labels, annotations: alert.annotations,
-                target: target, startsAt: startsAt, endsAt: endsAt, link: alert.link)
+                target: target, startsAt: startsAt, endsAt: endsAt, link: alert.link,
+                reporter: identity.reporter(of: labels))
         } catch {
             throw AlertFault("labels", error.message)
         }

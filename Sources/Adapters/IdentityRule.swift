@@ -32,6 +32,20 @@ enum IdentityRule: Sendable, Equatable {
         }
     }
 
+    /// The labels that the identity leaves out: they tell the reporters of one problem apart.
+    func reporter(of labels: Labels) -> [Identity.Field] {
+        func left(_ isLeft: (String) -> Bool) -> [Identity.Field] {
+            var fields: [Identity.Field] = []
+            for entry in labels.entries where isLeft(entry.name) { fields.append(.init(entry.name, entry.value)) }
+            return fields
+        }
+        switch self {
+        case .allBut(let excluded): return left { excluded.contains($0) }
+        case .only(let names): return left { !names.contains($0) }
+        case .target: return left { $0 != "alertname" }
+        }
+    }
+
     /// - Throws: `SignalError` when nothing of the alert identifies it.
     func identity(of labels: Labels, target: Target?) throws(SignalError) -> Identity {
         // One family for both adapters: an alert is the same problem whether Prometheus posts it or Alertmanager does.

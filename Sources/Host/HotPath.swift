@@ -30,8 +30,8 @@ package struct HotPath: Sendable {
         request = InboundRequest(body: body, contentType: "application/json", receivedAt: .now)
         guard let decoded = try? adapter.decode(request), !decoded.signals.isEmpty else { return nil }
         signals = decoded.signals
-        whole = signals.map { GateSignal(Fingerprint($0.identity), $0) }
-        known = signals.map { GateSignal(Fingerprint($0.identity), $0, isKnown: true) }
+        whole = signals.map { GateSignal(Fingerprint($0.identity), $0, from: .none) }
+        known = signals.map { GateSignal(Fingerprint($0.identity), $0, from: .none, isKnown: true) }
         outcome = .taken(
             Outcome(
                 signals: whole.map {

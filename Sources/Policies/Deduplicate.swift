@@ -8,7 +8,7 @@ public struct Deduplicate: GatePolicy {
     public static let argumentCount = 0
 
     /// How long a firing record lives without word of its sender, when the sender gave no `endsAt` in the future.
-    /// Alertmanager repeats every 4 h by default (`repeat_interval`); two of those and then some.
+    /// kube-prometheus repeats every 12 h (`repeat_interval`; Alertmanager itself every 4 h): two of those and a margin.
     public let retention: Duration
     /// How long a record lives after its end.
     public let cooldown: Duration
@@ -18,7 +18,7 @@ public struct Deduplicate: GatePolicy {
     public let updateEvery: Duration
 
     public init(_ config: inout ConfigReader, _ services: Services) throws(ConfigError) {
-        retention = try config.duration("retention", default: .minutes(510), in: .minutes(1)...(.hours(24 * 30)))
+        retention = try config.duration("retention", default: .hours(26), in: .minutes(1)...(.hours(24 * 30)))
         cooldown = try config.duration("cooldown", default: .minutes(15), in: .seconds(1)...(.hours(24 * 7)))
         late = try config.duration("late", default: .minutes(6), in: .zero...(.hours(24)))
         updateEvery = try config.duration("update_every", default: .minutes(10), in: .seconds(1)...(.hours(24)))

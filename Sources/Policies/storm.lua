@@ -4,13 +4,13 @@
 -- A group's window is `W`, two bytes with the number of times, those times (the last rate_count ones), and the last
 -- time of each recent target. It is a field of a hash, `g:<number>`, of which there is one for each stretch of time that is as long as a
 -- window: what was written neither in this stretch nor in the one before is in no window any more, and goes as a whole. The hash
--- `open` has the last storm of each group, until it is closed. A storm's id is the group and the reading at its opening, six bytes,
--- the highest first.
+-- `open` has the last storm of each group, until it is closed. A storm's id is the group and the reading at its opening, seven
+-- bytes, the highest first. Windows hold the server's time in ms.
 return function(settings, kit)
   local STRETCH = max(settings.rate_per, settings.spread_per)
   local open = kit.key('open')
-  -- Of each group of the call: its window, and its storm.
-  local current, windows, storms
+  -- Of each group of the call: its window, and its storm; and of which round of the call that is.
+  local current, windows, storms, round
 
   -- The first signal that comes here reads for all. A window that has become a storm is empty.
   local function look(now)
@@ -24,7 +24,7 @@ return function(settings, kit)
     local new, old = redis.call('HMGET', this, unpack(groups)), redis.call('HMGET', before, unpack(groups))
     -- In the background, should there be many.
     redis.call('UNLINK', kit.key('g:', number - 2))
-    current, windows, storms = this, {}, {}
+    current, windows, storms, round = this, {}, {}, kit.round
     for place, group in ipairs(groups) do
       local window, id = new[place] or old[place], ids[place]
       if window then windows[group] = window end
@@ -42,7 +42,7 @@ return function(settings, kit)
   local function write_count()
     keep(counted_group, counted)
     if over then
-      redis.call('HDEL', open, counted_group)
+      kit.unlist(open, counted_group)
       storms[counted_group] = nil
     end
   end
@@ -95,89 +95,87 @@ return function(settings, kit)
     return 'W' .. to_bytes('<I2', #times / 6) .. times .. targets, crossed
   end
 
+  -- The reading at which a storm was opened, as its id has it.
+  local function opening_of(id) return from_bytes('>I7', id, 17) end
+
   -- Of two storms of a group the later opened is the one that grows.
-  local function opened(id, group, named, now)
-    redis.call('HSET', kit.key('s:', id), 'opened', now, 'group', named, 'flush', settings.flush, 'quiet',
-      settings.quiet, 'longest', settings.longest, 'listed', settings.list_members)
-    local other = redis.call('HGET', open, group)
-    -- Not by the ids as texts, which are in the order of somebody's language.
-    if not other or from_bytes('>I6', other, 17) < from_bytes('>I6', id, 17) then redis.call('HSET', open, group, id) end
+  local function opened(id, group)
+    local other = kit.entry_of(open, group)
+    -- Not by the ids as texts, whose order depends on the locale.
+    if not other or opening_of(other) < opening_of(id) then kit.entry(open, group, id) end
   end
 
-  local function new(id, now)
-    return {id = id, state = 'open', opened = now, last = now, total = 0, firing = 0, version = now, announced = 0,
-      flush = settings.flush, quiet = settings.quiet, longest = settings.longest}
+  local function new(id, reading, time, named)
+    return {id = id, state = 'open', total = 0, firing = 0, opened = reading, version = reading, began = time, last = time,
+      announced = 0, flush = settings.flush, quiet = settings.quiet, longest = settings.longest, listed = settings.list_members,
+      buried = 0, group = named}
   end
 
   local function join(signal, storm, opening)
-    local now, fingerprint = signal.clock, signal.fingerprint
-    local member = redis.call('HGET', kit.key('n:', storm.id), fingerprint)
-    local queue = kit.queue(storm.id, now, max(now, storm.announced + storm.flush))
-    storm.last, storm.version, storm.firing = now, now, storm.firing + 1
-    if not member then
-      storm.total = storm.total + 1
-    elseif sub(member, 1, 1) == 'f' then
-      storm.firing = storm.firing - 1
-    end
-    signal.record.storm = storm.id
+    local now, fingerprint, id = signal.time, signal.fingerprint, storm.id
+    local seen = kit.entry_of(kit.key('n:', id), fingerprint)
+    local queue = kit.queue(id, now, max(now, storm.announced + storm.flush))
+    storm.last, storm.version, storm.firing = now, signal.clock, storm.firing + 1
+    if not seen then storm.total = storm.total + 1 end
+    signal.record.storm = id
     return 'aggregated', function()
-      queue(nil, nil)
-      redis.call('ZADD', kit.key('m:', storm.id), signal.record.episode, fingerprint)
-      redis.call('HSET', kit.key('n:', storm.id), fingerprint, 'f' .. signal.arguments[4])
-      kit.write_storm(storm)
+      kit.index(kit.key('m:', id), signal.record.episode, fingerprint)
+      kit.entry(kit.key('n:', id), fingerprint, 'f' .. signal.arguments[4])
       if opening then
         local group = signal.arguments[1]
-        opened(storm.id, group, signal.arguments[3], now)
-        storms[group] = storm.id
+        opened(id, group)
+        storms[group] = id
         keep(group, '')
-        redis.call('ZADD', kit.key('storms'), kit.closing(storm), storm.id)
+        kit.index(kit.key('storms'), kit.closing(storm), id)
       end
+      queue(nil, nil)
+      kit.write_storm(storm)
     end
   end
 
-  -- A member as it was answered, of a storm that the store may have lost. A storm that ended without it is not over.
-  local function restore(fingerprint, record, arguments, clock)
+  -- A member as it was answered, of a storm that the store may have lost. `before` is the record that the store has. A storm that
+  -- ended without this member is not over.
+  local function restore(fingerprint, record, arguments, clock, before)
     local id = record.storm
     if not id then return nil end
+    local now = kit.time()
     local storm = kit.storm(id)
     local opening = not storm
     if opening then
-      local at = 0
-      for place = #id - 5, #id do at = at * 256 + string.byte(id, place) end
       if (arguments[3] or '') == '' then kit.fault('a member without its group') end
-      storm = new(id, at)
+      local reading = opening_of(id)
+      storm = new(id, reading, floor(reading / 1000), arguments[3])
     end
-    storm.last = max(storm.last, record.episode)
-    local member = redis.call('HGET', kit.key('n:', id), fingerprint)
-    local episode = tonumber(redis.call('ZSCORE', kit.key('m:', id), fingerprint) or '0')
-    if member and episode > record.episode then return nil end
-    local queue = kit.queue(id, clock, max(clock, storm.announced + storm.flush), true)
+    local queue = kit.queue(id, now, max(now, storm.announced + storm.flush), true)
+    local seen = kit.entry_of(kit.key('n:', id), fingerprint)
+    local counted = before and before.storm == id
     local firing = record.state == kit.FIRING
-    if not member then storm.total = storm.total + 1 end
-    storm.firing = storm.firing + (firing and 1 or 0) - (member and sub(member, 1, 1) == 'f' and 1 or 0)
+    storm.last = max(storm.last, floor(record.episode / 1000))
+    if not counted and not seen then storm.total = storm.total + 1 end
+    storm.firing = storm.firing + (firing and 1 or 0) - (counted and before.state == kit.FIRING and 1 or 0)
     storm.version = clock
     local ended = storm.state == 'resolved' and firing
     if ended then storm.state = 'closed' end
     return function()
-      queue(nil, nil)
-      redis.call('ZADD', kit.key('m:', id), record.episode, fingerprint)
-      redis.call('HSET', kit.key('n:', id), fingerprint, (firing and 'f' or 'r') .. arguments[4])
+      kit.index(kit.key('m:', id), record.episode, fingerprint)
+      kit.entry(kit.key('n:', id), fingerprint, (firing and 'f' or 'r') .. arguments[4])
       if opening then
-        opened(id, arguments[1], arguments[3], storm.opened)
-        kit.put(kit.key('g:', floor(clock / STRETCH)), arguments[1], '', 2 * STRETCH)
-        redis.call('ZADD', kit.key('storms'), kit.closing(storm), id)
+        opened(id, arguments[1])
+        kit.put(kit.key('g:', kit.text(floor(now / STRETCH))), arguments[1], '', 2 * STRETCH)
+        kit.index(kit.key('storms'), kit.closing(storm), id)
       elseif ended then
-        redis.call('ZREM', kit.key('ended'), id)
-        redis.call('ZADD', kit.key('storms'), kit.FAR, id)
+        kit.unindex(kit.key('ended'), id)
+        kit.index(kit.key('storms'), kit.FAR, id)
       end
-      kit.settle(storm, clock)
+      queue(nil, nil)
+      kit.settle(storm, now)
       kit.write_storm(storm)
     end
   end
 
   return function(signal)
-    local now, group, target = signal.clock, signal.arguments[1], signal.arguments[2]
-    if not windows then look(now) end
+    local now, group, target = signal.time, signal.arguments[1], signal.arguments[2]
+    if round ~= kit.round then look(now) end
     local id = storms[group]
     over = false
     if id then
@@ -189,9 +187,8 @@ return function(settings, kit)
     local crossed
     counted, crossed = count(windows[group], now, target)
     if crossed then
-      id = group .. string.char(floor(now / 1099511627776) % 256, floor(now / 4294967296) % 256,
-        floor(now / 16777216) % 256, floor(now / 65536) % 256, floor(now / 256) % 256, now % 256)
-      return join(signal, new(id, now), true)
+      id = group .. to_bytes('>I7', signal.clock)
+      return join(signal, new(id, signal.clock, now, signal.arguments[3]), true)
     end
     counted_group = group
     return 'pass', write_count

@@ -167,10 +167,12 @@ public struct Signal: Hashable, Sendable {
         let startsAt: Timestamp?
         let endsAt: Timestamp?
         let link: String?
+        let reporter: [Identity.Field]
 
         init(
             _ identity: Identity, _ name: String, _ status: Status, _ severity: String?, _ labels: Labels,
-            _ annotations: Labels, _ target: Target?, _ startsAt: Timestamp?, _ endsAt: Timestamp?, _ link: String?
+            _ annotations: Labels, _ target: Target?, _ startsAt: Timestamp?, _ endsAt: Timestamp?, _ link: String?,
+            _ reporter: [Identity.Field]
         ) {
             self.identity = identity
             self.name = name
@@ -182,6 +184,7 @@ public struct Signal: Hashable, Sendable {
             self.startsAt = startsAt
             self.endsAt = endsAt
             self.link = link
+            self.reporter = reporter
         }
     }
     private let content: Content
@@ -201,13 +204,17 @@ public struct Signal: Hashable, Sendable {
     public var endsAt: Timestamp? { content.endsAt }
     /// Where the source shows more: a URL, unchecked.
     public var link: String? { content.link }
+    /// Which of several senders of one adapter says so, when the source tells: the labels that the identity leaves out, sorted by
+    /// name. A problem is over when the last of its reporters says so; empty for a source that has no such labels.
+    public var reporter: [Identity.Field] { content.reporter }
 
     public static func == (left: Signal, right: Signal) -> Bool {
         left.content === right.content
             || (left.identity == right.identity && left.name == right.name && left.status == right.status
                 && left.severity == right.severity && left.labels == right.labels
                 && left.annotations == right.annotations && left.target == right.target
-                && left.startsAt == right.startsAt && left.endsAt == right.endsAt && left.link == right.link)
+                && left.startsAt == right.startsAt && left.endsAt == right.endsAt && left.link == right.link
+                && left.reporter == right.reporter)
     }
 
     public func hash(into hasher: inout Hasher) {
@@ -220,7 +227,7 @@ public struct Signal: Hashable, Sendable {
     public init(
         identity: Identity, name: String, status: Status, severity: String? = nil, labels: Labels = .empty,
         annotations: Labels = .empty, target: Target? = nil, startsAt: Timestamp? = nil, endsAt: Timestamp? = nil,
-        link: String? = nil
+        link: String? = nil, reporter: [Identity.Field] = []
     ) throws(SignalError) {
         guard (1...Bounds.name).contains(name.utf8.count) else {
             throw SignalError(.badName, "a name of \(name.utf8.count) bytes, 1 to \(Bounds.name) allowed")
@@ -242,7 +249,7 @@ public struct Signal: Hashable, Sendable {
             throw SignalError(.tooLarge, "\(whole) bytes of labels and annotations, \(Bounds.whole) at most")
         }
         content = Content(
-            identity, name, status, severity, labels, annotations, target, startsAt, endsAt, link)
+            identity, name, status, severity, labels, annotations, target, startsAt, endsAt, link, reporter)
     }
 
     /// The same signal with one label added or replaced; the host marks a signal `degraded` this way.
@@ -252,7 +259,8 @@ public struct Signal: Hashable, Sendable {
         entries.append(.init(name, value))
         return try Signal(
             identity: identity, name: self.name, status: status, severity: severity, labels: Labels(entries),
-            annotations: annotations, target: target, startsAt: startsAt, endsAt: endsAt, link: link)
+            annotations: annotations, target: target, startsAt: startsAt, endsAt: endsAt, link: link,
+            reporter: reporter)
     }
 }
 

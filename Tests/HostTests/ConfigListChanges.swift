@@ -51,7 +51,7 @@ let listsChanges: [Change] = [
     Change(
         "  - {use: alertmanager, path: /hook, authenticate: none}",
         "  - {use: alertmanager, path: /hook, authenticate: none, skw: 1s}",
-        "f:7:58: adapters[0].skw: unknown key skw; known here: authenticate, identity, path, target, use"),
+        "f:7:58: adapters[0].skw: unknown key skw; known here: authenticate, identity, path, resolves, target, use"),
     Change(
         "  - {use: alertmanager, path: /hook, authenticate: none}", "  - {use: alertmanager, path: /hook}",
         "f:7:5: adapters[0].authenticate: authenticate is required: none, bearer, hmac or kubernetes; none must be written out"

@@ -51,7 +51,7 @@ struct DeduplicateStandIn: GatePolicy {
     let settings: [GateSetting] = []
 
     init(_ config: inout ConfigReader, _ services: Services) throws(ConfigError) {
-        _ = try config.duration("retention", default: .minutes(510), in: .minutes(1)...(.hours(720)))
+        _ = try config.duration("retention", default: .hours(26), in: .minutes(1)...(.hours(720)))
     }
 
     func arguments(for signal: Signal) -> [GateArgument] { [] }

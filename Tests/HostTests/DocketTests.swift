@@ -14,7 +14,7 @@ import Testing
     }
 
     private func docket(_ results: [PolicyChain.Result]) throws -> Docket {
-        var docket = Docket(count: results.count)
+        var docket = Docket(count: results.count, from: "alertmanager")
         for (place, result) in results.enumerated() { docket.add(try signal("S\(place)"), result) }
         return docket
     }

@@ -85,12 +85,16 @@ struct HostConfiguration: Sendable {
         var timeout: Duration
         /// keys are `{prefix}:…`
         var prefix: String
+        /// Tests only: Lua in front of every script, which defines `read_time`; nil for the server's own time.
+        var prologue: String?
     }
 
     struct Route: Sendable {
         let adapter: PluginID
         let path: String
         let authentication: Authentication
+        /// False when its senders report no ends: their problems end by time, and they are no reporter of one.
+        var resolves = true
         let plugin: any SignalAdapter
     }
 

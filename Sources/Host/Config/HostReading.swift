@@ -148,13 +148,13 @@ enum Oddities {
             switch node["use"]?.content {
             case .scalar("deduplicate", _)?:
                 if let retention = node["retention"], case .scalar(let text, _) = retention.content,
-                    let value = ConfigReader.duration(text), value < .hours(8)
+                    let value = ConfigReader.duration(text), value < .hours(24)
                 {
                     found.append(
                         ConfigError(
                             path: "\(path).retention", mark: retention.mark,
-                            "\(text) is below two of Alertmanager's repeats (repeat_interval is 4h by default): "
-                                + "a problem that still fires may be forgotten and then delivered as a new one"))
+                            "\(text) is below two repeats of kube-prometheus (repeat_interval: 12h): a problem that still fires "
+                                + "may end as forgotten and then be delivered as a new one"))
                 }
             case .scalar("persist", _)?:
                 if let reason = node["durability"]?["unverified"] {

@@ -105,7 +105,10 @@ extension PluginReading {
                 try type.init(&config, services)
             }
             guard let plugin, let path = head.path, let authentication = head.authentication else { continue }
-            routes.append(.init(adapter: type.id, path: path, authentication: authentication, plugin: plugin))
+            routes.append(
+                .init(
+                    adapter: type.id, path: path, authentication: authentication, resolves: head.resolves,
+                    plugin: plugin))
         }
         return routes
     }

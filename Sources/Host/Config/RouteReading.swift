@@ -4,6 +4,7 @@ import SignalKit
 struct RouteHead {
     let path: String?
     let authentication: HostConfiguration.Authentication?
+    let resolves: Bool
 
     /// What the host answers itself, for senders that take it for an Alertmanager.
     static let taken: Set<String> = [
@@ -24,6 +25,8 @@ struct RouteHead {
             return text
         }
         authentication = Self.authentication(&config, findings)
+        resolves =
+            (findings.attempt { () throws(ConfigError) in try config.boolean("resolves", default: true) }) ?? true
     }
 
     private static let ways = "none, bearer, hmac or kubernetes"

@@ -1,12 +1,12 @@
 import SignalKit
 
-/// A member of a sink's queue: a fingerprint (32 bytes) or a storm (22 bytes).
+/// A member of a sink's queue: a fingerprint (32 bytes) or a storm (23 bytes).
 struct QueueMember: Hashable, Sendable {
     let bytes: [UInt8]
 
     /// As deliveries and dead letters name it.
     var name: String {
-        guard bytes.count == 22 else { return Hex.text(bytes) }
+        guard bytes.count == 23 else { return Hex.text(bytes) }
         return "\(Hex.text(bytes[..<16]))-\(bytes[16...].reduce(Int64(0)) { $0 << 8 | Int64($1) })"
     }
 
@@ -14,9 +14,9 @@ struct QueueMember: Hashable, Sendable {
     init?(storm name: String) {
         let parts = name.split(separator: "-")
         guard parts.count == 2, let group = Hex.bytes(String(parts[0])), group.count == 16, let clock = Int64(parts[1]),
-            (0..<(Int64(1) << 48)).contains(clock)
+            StoreMemory.readings.contains(clock)
         else { return nil }
-        bytes = group + (0..<6).map { UInt8(truncatingIfNeeded: clock >> Int64(40 - 8 * $0)) }
+        bytes = group + (0..<7).map { UInt8(truncatingIfNeeded: clock >> Int64(48 - 8 * $0)) }
     }
 
     init(_ bytes: [UInt8]) { self.bytes = bytes }

@@ -31,7 +31,7 @@ enum DeliveryDocument {
         let fields = Fields(
             kind: .signal, state: state, fingerprint: member.name, episode: record.episode, version: record.version,
             follows: record.follows > 0 ? record.follows : nil, count: record.count,
-            first: Timestamp(milliseconds: record.episode), last: Timestamp(milliseconds: record.last),
+            first: Timestamp(milliseconds: record.episode / 1_000), last: Timestamp(milliseconds: record.last),
             reason: record.reason, isUpdate: isUpdate, knownSince: born)
         let name = fields.fingerprint
         return fields.delivery(
@@ -55,7 +55,8 @@ enum DeliveryDocument {
             id: member.name, group: named, members: Int(total), firing: Int(firing), listed: members)
         let fields = Fields(
             kind: .storm, state: state, fingerprint: member.name, episode: opened, version: version, follows: nil,
-            count: total, first: Timestamp(milliseconds: opened), last: Timestamp(milliseconds: last), reason: nil,
+            count: total, first: Timestamp(milliseconds: opened / 1_000), last: Timestamp(milliseconds: last),
+            reason: nil,
             isUpdate: told == 1, knownSince: born)
         return fields.delivery(signal: { nil }, storm: storm) { out in
             out.key("storm")

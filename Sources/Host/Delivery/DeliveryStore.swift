@@ -50,14 +50,15 @@ struct DeliveryStore: Sendable {
         guard let items = reply.list, let more = items.first?.int else { throw garbage("claim") }
         var found = Claimed(more: more == 1)
         for item in items.dropFirst() {
-            guard let words = item.list, words.count == 4, let member = words[0].bytesValue, let token = words[1].int,
+            guard let words = item.list, words.count == 4, let member = words[0].bytesValue, let ticks = words[1].int,
                 let attempt = words[2].int, let view = words[3].list, let kind = view.first?.string,
-                kind == "fault" || (StoreMemory.readings.contains(token) && (1...Self.attempts).contains(attempt))
+                kind == "fault" || (1...Self.attempts).contains(attempt)
             else { throw garbage("claim") }
             if kind == "fault" {
                 found.faults.append(view.last?.string ?? "unknown")
                 continue
             }
+            guard let token = LeaseToken(ticks: ticks) else { throw garbage("claim") }
             guard let delivery = DeliveryDocument.build(QueueMember(member), kind, view) else {
                 // Of one member: the others are delivered.
                 found.faults.append("\(QueueMember(member).name) makes no delivery")
@@ -65,7 +66,7 @@ struct DeliveryStore: Sendable {
             }
             found.claims.append(
                 Claim(
-                    member: QueueMember(member), token: LeaseToken(token), attempt: Int(attempt), delivery: delivery))
+                    member: QueueMember(member), token: token, attempt: Int(attempt), delivery: delivery))
             // The token is the reading of the claim, and the lease. What changed long before is no news to any replica.
             if kind == "signal", view[4].int == 1, let fingerprint = Fingerprint(bytes: member),
                 let record = view[1].bytesValue.flatMap({ PackedRecord($0) })
@@ -73,7 +74,9 @@ struct DeliveryStore: Sendable {
                 let signal = ReplayMemory.Signal(
                     fingerprint: fingerprint, record: record, document: view.count > 5 ? view[5].bytesValue ?? [] : [],
                     source: nil, arguments: [], isHanded: true)
-                if record.moment > token - Lease.length.milliseconds - ReplayMemory.age.milliseconds {
+                if record.moment / 1_000
+                    > token.milliseconds - Lease.length.milliseconds - ReplayMemory.age.milliseconds
+                {
                     handed.append(signal)
                 }
             }

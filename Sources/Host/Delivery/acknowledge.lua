@@ -24,7 +24,7 @@ local function current(member)
   if storm then return storm.version, storm.announced + storm.flush end
 end
 
-local reply, ours, told, again, settled, now = {}, {}, {}, {}, {}, nil
+local reply, ours, told, again, settled = {}, {}, {}, {}, {}
 for place, member in ipairs(members) do
   local at = place * 4 - 2
   local token, version = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
@@ -36,13 +36,12 @@ for place, member in ipairs(members) do
       ours[#ours + 1] = member
     else
       -- What can't be read any more is the next claim's to find, in a minute. Its sink has it: the next attempt is no first one.
-      found, from = 0, kit.now() + 60000
-      if token % 1 ~= 0 then kit.tried(sink, member, 1) end
+      found, from = 0, kit.time() + 60000
+      if kit.call_of(token) then kit.tried(sink, member, 1) end
     end
     if ARGV[at + 3] ~= '0' then told[#told + 1], told[#told + 2] = member, ARGV[at + 3] end
     if found and found ~= version then
-      now = now or kit.now()
-      again[#again + 1], again[#again + 2] = math.max(now, from), member
+      again[#again + 1], again[#again + 2] = math.max(kit.time(), from), member
       reply[place] = 'changed'
     else
       settled[#settled + 1] = member

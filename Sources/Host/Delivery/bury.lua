@@ -5,7 +5,7 @@ local sink, member, version = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local queue, attempts = kit.key('q:', sink), kit.key('a:', sink)
 local score = redis.call('ZSCORE', queue, member)
 if not score or tonumber(score) ~= tonumber(ARGV[3]) then return 'lost' end
-local now = kit.now()
+local now = kit.time()
 
 local function again(after, word)
   redis.call('ZADD', queue, 'XX', now + after, member)

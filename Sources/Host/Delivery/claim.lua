@@ -2,30 +2,32 @@
 -- the store should know what it knows. The new score is the token: whoever acknowledges with another one has lost the claim.
 -- Answers first whether more may be due (1). What the sink is to be told comes in the same answer, since when the store knows what it
 -- knows, and whether the problem has an object of its own, which the host keeps as it does what it answers.
-local sink, most, lease = ARGV[1], tonumber(ARGV[2]), outbox.lease
-local since = redis.call('GET', kit.key('born'))
+local sink, most = ARGV[1], tonumber(ARGV[2])
+local since, unqueued = unpack(redis.call('MGET', kit.key('born'), kit.key('unqueued')))
+if unqueued then kit.requeue(unqueued) end
 if ARGV[5] and since ~= ARGV[5] then return redis.error_reply('EMPTIED this is not the store that was verified') end
 -- Its host has given up hearing of it.
 if kit.ticketed(ARGV[3]) >= tonumber(ARGV[4]) then return {0} end
 local queue, attempts = kit.key('q:', sink), kit.key('a:', sink)
-local found = redis.call('ZRANGEBYSCORE', queue, '-inf', string.format('%.0f', kit.now()), 'WITHSCORES', 'LIMIT', 0, most)
+local found = redis.call('ZRANGEBYSCORE', queue, '-inf', kit.text(kit.time()), 'WITHSCORES', 'LIMIT', 0, most)
 if #found == 0 then return {0} end
 -- `handed`: by place, the attempt that nothing has counted.
 local due, handed, fingerprints = {}, {}, {}
 for at = 1, #found, 2 do
   local member = found[at]
   due[#due + 1] = member
-  handed[#due] = tonumber(found[at + 1]) % 1 ~= 0 and 1 or 0
+  handed[#due] = kit.call_of(tonumber(found[at + 1])) and 1 or 0
   if #member == 32 then fingerprints[#fingerprints + 1] = member end
 end
 local clock = kit.read_ahead(fingerprints)
-local now = kit.take_after(clock)
+local now, reading = kit.time(), kit.take(0, kit.reading(clock))
+local token = kit.lease_of_claim(reading)
 
 -- Not written yet: emptied a moment ago.
-local born = tonumber(since or '') or now
+local born = tonumber(since or '') or reading
 local history = kit.history(sink)
 local last = history and redis.call('HMGET', history, unpack(due))
-local function told(place, episode) return last and last[place] == string.format('%.0f', episode) and 1 or 0 end
+local function told(place, episode) return last and last[place] == kit.text(episode) and 1 or 0 end
 
 local space = {}
 local function signal(member, place)
@@ -38,13 +40,12 @@ end
 local function storm(member, place)
   local found = kit.storm(member)
   if not found then return nil end
-  local more = redis.call('HMGET', kit.key('s:', member), 'group', 'listed')
-  local listed = redis.call('ZRANGE', kit.key('m:', member), 0, (tonumber(more[2]) or 1) - 1, 'WITHSCORES')
+  local listed = redis.call('ZRANGE', kit.key('m:', member), 0, max(found.listed, 1) - 1, 'WITHSCORES')
   local names = {}
   for at = 1, #listed, 2 do names[#names + 1] = listed[at] end
   local summaries = #names > 0 and redis.call('HMGET', kit.key('n:', member), unpack(names)) or {}
-  redis.call('HSET', kit.key('s:', member), 'announced', now)
-  return {'storm', found.state, found.total, found.firing, found.opened, found.version, found.last, more[1], listed,
+  kit.announce(found, now)
+  return {'storm', found.state, found.total, found.firing, found.opened, found.version, found.last, found.group, listed,
     summaries, told(place, found.opened), born}
 end
 
@@ -100,9 +101,9 @@ for from = 1, #due, STEP do
       if handed[place] == 1 then kit.tried(sink, member, 1) end
       reply[#reply + 1] = {member, 0, 0, view}
     elseif view then
-      scores[#scores + 1], scores[#scores + 2] = now + lease, member
+      scores[#scores + 1], scores[#scores + 2] = token, member
       claimed[#claimed + 1], before[#claimed + 1] = member, handed[place]
-      reply[#reply + 1] = {member, now + lease, #claimed, view}
+      reply[#reply + 1] = {member, token * kit.TICKS, #claimed, view}
     end
   end
 end
@@ -115,7 +116,7 @@ for place, member in ipairs(claimed) do
 end
 for _, item in ipairs(reply) do item[3] = counts[item[3]] or 0 end
 -- Whoever does not hear of this claim can give it back.
-if #claimed > 0 then kit.ticket(ARGV[3], tonumber(ARGV[4]), now + lease, claimed) end
+if #claimed > 0 then kit.ticket(ARGV[3], tonumber(ARGV[4]), token, claimed) end
 if #scores > 0 then redis.call('ZADD', queue, 'XX', unpack(scores)) end
 if #words > 0 then redis.call('HSET', attempts, unpack(words)) end
 if #gone > 0 then

@@ -6,9 +6,7 @@ for _, id in ipairs(ids) do
   local key = kit.key('l:', id)
   local h = redis.call('HMGET', key, 'origin', 'kind', 'member')
   if h[1] then
-    if h[2] == 'sink' and h[3] and #h[3] ~= 32 and kit.storm(h[3]) then
-      redis.call('HINCRBY', kit.key('s:', h[3]), 'buried', -1)
-    end
+    if h[2] == 'sink' and h[3] and #h[3] ~= 32 then kit.buried(h[3], -1) end
     redis.call('DEL', key)
     redis.call('ZREM', kit.key('dead:', h[1]), id)
     dropped = dropped + 1

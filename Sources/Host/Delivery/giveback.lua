@@ -1,7 +1,7 @@
 -- What may be a host's that never heard of it is due at once. ARGV: sink; claimer and number of a claim, or '' and 0; then of what calls
 -- of the gate may have handed over: number of the call, member of each. Answers how much it was.
 local sink, claimer, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local queue, back, now = kit.key('q:', sink), {}, kit.now()
+local queue, back, now = kit.key('q:', sink), {}, kit.time()
 
 local seen = {}
 local function due(member, tried)
@@ -31,7 +31,7 @@ end
 for at = 4, #ARGV, 2 do
   local score = tonumber(redis.call('ZSCORE', queue, ARGV[at + 1]) or '')
   -- Another host's, that the sender told of it meanwhile, has another number, or nearly always: so it counts as tried.
-  if score and score % 1 ~= 0 and score % 1 * 2048 == tonumber(ARGV[at]) then due(ARGV[at + 1], 1) end
+  if score and kit.call_of(score) == tonumber(ARGV[at]) then due(ARGV[at + 1], 1) end
 end
 if #back > 0 then redis.call('ZADD', queue, 'XX', unpack(back)) end
 return #back / 2

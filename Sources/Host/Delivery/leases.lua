@@ -15,7 +15,7 @@ end
 
 -- What a claimer took with its last claim: number of the claim, token, members. For as long as it may be theirs.
 function kit.ticket(claimer, number, token, members)
-  local words = {string.format('%.0f %.0f ', number, token)}
+  local words = {string.format('%.0f %.0f ', number, token * kit.TICKS)}
   for _, member in ipairs(members) do words[#words + 1] = string.char(#member) .. member end
   redis.call('SET', kit.key('c:', claimer), table.concat(words), 'PX', outbox.lease)
 end
@@ -24,7 +24,7 @@ end
 function kit.ticketed(claimer)
   local ok, text = pcall(function() return redis.call('GET', kit.key('c:', claimer)) end)
   local number, token, list = string.match(ok and text or '', '^(%d+) (%d+) (.*)$')
-  if not number or #number > 15 or #token > 15 then return -1, 0, '' end
-  return tonumber(number), tonumber(token), list
+  if not number or #number > 15 or #token > 16 then return -1, 0, '' end
+  return tonumber(number), tonumber(token) / kit.TICKS, list
 end
 

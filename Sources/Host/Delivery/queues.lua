@@ -14,7 +14,7 @@ if other ~= '' then
     for place, score in ipairs(redis.call('ZMSCORE', into, unpack(names))) do
       local there, here = score and tonumber(score), tonumber(own[from + place * 2 - 1])
       -- Of the two places one is lost, and with it what it alone says: that it was handed over.
-      if there and math.max(there, here) % 1 ~= 0 then kit.tried(other, names[place], 1) end
+      if there and kit.call_of(math.max(there, here)) then kit.tried(other, names[place], 1) end
     end
   end
   redis.call('ZUNIONSTORE', into, 2, into, queue, 'AGGREGATE', 'MIN')

@@ -9,7 +9,7 @@ local sink, member, packed, document = string.sub(h[1], 6), h[4], h[5], h[6]
 local owned = false
 for _, known in ipairs(outbox.sinks) do owned = owned or known.name == sink end
 if not owned then return {'unowned', sink} end
-local now = kit.take()
+local clock, now = kit.take(), kit.time()
 
 -- A record goes only after its episode has ended: whatever it said when it was set aside, it is over. Told as it was, it
 -- would revive the problem at its sink, and make a duplicate of every new firing.
@@ -17,10 +17,12 @@ local function restored()
   if not packed or packed == '' then return nil end
   local record = kit.unpack(packed)
   if record.state == kit.FIRING then
-    record.state, record.reason, record.version = kit.RESOLVED, kit.FORGOTTEN, now
+    record.state, record.reason, record.version, record.moment = kit.RESOLVED, kit.FORGOTTEN, clock, clock
+    kit.over(record, now)
   end
   record.due, record.filed = now + tonumber(ARGV[2]), 0
-  kit.write(member, record, now)
+  kit.write(member, record)
+  kit.release()
   return record
 end
 
@@ -28,7 +30,7 @@ end
 local function known()
   if #member ~= 32 then
     if not kit.storm(member) then return false end
-    redis.call('HINCRBY', kit.key('s:', member), 'buried', -1)
+    kit.buried(member, -1)
     return true
   end
   local record = kit.read(member) or restored()

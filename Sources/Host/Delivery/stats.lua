@@ -1,5 +1,5 @@
 -- What there is, for metrics and `status`. Nothing here grows with what is stored but the number of queues and origins.
-local now = kit.now()
+local now = kit.time()
 
 local function version(member)
   if #member == 32 then
@@ -19,6 +19,7 @@ for _, name in ipairs(redis.call('SMEMBERS', kit.key('queues'))) do
   for _, ends in ipairs({redis.call('ZRANGE', key, 0, 9), redis.call('ZREVRANGE', key, 0, 9)}) do
     for _, member in ipairs(ends) do
       local ok, since = pcall(version, member)
+      since = ok and since and math.floor(since / 1000)
       if ok and since and since < oldest then oldest = since end
     end
   end

@@ -12,7 +12,7 @@ local reply = {}
 for _, id in ipairs(ids) do
   local storm = kit.storm(id)
   if storm then
-    local item = {id, storm.state, redis.call('HGET', kit.key('s:', id), 'group'), storm.total, storm.firing, storm.opened,
+    local item = {id, storm.state, storm.group, storm.total, storm.firing, storm.began,
       storm.last}
     if one ~= '' then
       local listed = redis.call('ZRANGE', kit.key('m:', id), 0, most - 1, 'WITHSCORES')

@@ -8,7 +8,7 @@ local function upto(key, time)
   return redis.call('ZRANGEBYSCORE', key, '-inf', string.format('%.0f', time), 'LIMIT', 0, most)
 end
 
-local now = kit.now()
+local now = kit.time()
 local closing, over = upto(storms, now), upto(ended, now - KEPT)
 -- What is in the lists of the seconds up to now, and how much of each list that is.
 local records, filed, taken = {}, {}, {}
@@ -26,37 +26,41 @@ if #seconds + #closing + #over == 0 then return {0, 0, ''} end
 local clock = kit.take()
 local queued, fault = 0, ''
 
-local function finish(fingerprint, record, at)
+local function finish(fingerprint, record)
   local reason = record.bounded == 1 and kit.EXPIRED or kit.FORGOTTEN
-  record.state, record.reason, record.version, record.due = kit.RESOLVED, reason, at, at + cooldown
+  record.state, record.reason, record.version, record.moment, record.due = kit.RESOLVED, reason, clock, clock, now + cooldown
+  kit.over(record, now)
   local writes
   if record.storm then
-    writes = kit.leave(record.storm, fingerprint, record.episode, at)
+    writes = kit.leave(fingerprint, record, now, clock)
   else
-    local queue = kit.queue(fingerprint, at, at)
+    local queue = kit.queue(fingerprint, now, now)
     writes = function() queue(record, nil) end
   end
   if writes then writes() end
-  redis.call('HINCRBY', kit.key('counters'), reason == kit.EXPIRED and 'expired' or 'forgotten', 1)
+  kit.tally(reason == kit.EXPIRED and 'expired' or 'forgotten')
   record.filed = 0
-  kit.write(fingerprint, record, at)
+  kit.write(fingerprint, record)
   queued = 1
 end
 
 -- Looked at again, whatever its record says of where it is filed: that can't be written, or need not be.
-local function later(fingerprint, at) kit.file(fingerprint .. '!', kit.second(at, now)) end
+local function later(fingerprint, at)
+  kit.file(fingerprint .. '!', kit.second(at, now))
+  kit.release()
+end
 
-local function look(entry, at, place)
+local function look(entry, place)
   local fingerprint = string.sub(entry, 1, 32)
   local record = kit.read(fingerprint)
   if not record or (record.filed ~= filed[place] and entry == fingerprint) then return end
-  if record.due > at then
+  if record.due > now then
     record.filed = 0
-    kit.write(fingerprint, record, at)
+    kit.write(fingerprint, record)
   elseif record.state == kit.FIRING then
-    finish(fingerprint, record, at)
+    finish(fingerprint, record)
   elseif kit.queued(fingerprint) then
-    later(fingerprint, at + AGAIN)
+    later(fingerprint, now + AGAIN)
   else
     redis.call('DEL', kit.key('r:', fingerprint), kit.key('d:', fingerprint))
     kit.forget(fingerprint)
@@ -69,22 +73,24 @@ local function end_of(id)
   if redis.call('HGET', open, group) == id then redis.call('HDEL', open, group) end
 end
 
-local function close(id, at)
+local function close(id)
   local storm = kit.storm(id)
   if not storm then
+    -- Written by a call that went no further.
     end_of(id)
+    redis.call('UNLINK', kit.key('m:', id), kit.key('n:', id))
     redis.call('ZREM', storms, id)
   elseif storm.state ~= 'open' then
     end_of(id)
     redis.call('ZADD', storms, kit.FAR, id)
-  elseif kit.closing(storm) > at then
+  elseif kit.closing(storm) > now then
     redis.call('ZADD', storms, kit.closing(storm), id)
   else
-    local queue = kit.queue(id, at, math.max(at, storm.announced + storm.flush))
-    storm.state, storm.version = 'closed', at
+    local queue = kit.queue(id, now, math.max(now, storm.announced + storm.flush))
+    storm.state, storm.version = 'closed', clock
     queue(nil, nil)
-    redis.call('ZADD', storms, kit.FAR, id)
-    kit.settle(storm, at)
+    kit.index(storms, kit.FAR, id)
+    kit.settle(storm, now)
     kit.write_storm(storm)
     end_of(id)
     queued = 1
@@ -92,8 +98,11 @@ local function close(id, at)
 end
 
 local function forget(id)
-  local buried = tonumber(redis.call('HGET', kit.key('s:', id), 'buried') or '0') or 0
-  if buried > 0 or kit.queued(id) then
+  local storm = kit.storm(id)
+  if storm and storm.state ~= 'resolved' then
+    -- Indexed by a call that went no further.
+    redis.call('ZREM', ended, id)
+  elseif storm and storm.buried > 0 or kit.queued(id) then
     redis.call('ZADD', ended, now - KEPT + AGAIN, id)
   else
     redis.call('UNLINK', kit.key('s:', id), kit.key('m:', id), kit.key('n:', id))
@@ -105,8 +114,12 @@ end
 -- A full queue has room later; what can't be read may have been mended.
 local function each(members, again, step)
   for place, member in ipairs(members) do
-    local ok, why = pcall(step, member, clock, place)
+    local ok, why = pcall(function()
+      step(member, place)
+      kit.release()
+    end)
     if not ok then
+      kit.restart()
       again(member)
       if fault == '' then fault = (kit.caught(why)) end
     end

@@ -67,6 +67,18 @@ final class Gate: Sendable {
         _ signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
         to hands: (any DeliveryHands)? = nil, until deadline: ContinuousClock.Instant? = nil
     ) async -> GateAnswer {
+        guard let order = ReporterOrder(signals) else {
+            return await share(signals, letters, in: store, on: eventLoop, to: hands, until: deadline)
+        }
+        var answer = await share(order.sorted(signals), letters, in: store, on: eventLoop, to: hands, until: deadline)
+        answer.outcomes = order.restored(answer.outcomes)
+        return answer
+    }
+
+    private func share(
+        _ signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
+        to hands: (any DeliveryHands)?, until deadline: ContinuousClock.Instant?
+    ) async -> GateAnswer {
         guard letters.isEmpty, let eventLoop, signals.count < Self.signalsPerCall else {
             return await decide(alone: signals, letters, in: store, on: eventLoop, to: hands, until: deadline)
         }

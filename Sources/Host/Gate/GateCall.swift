@@ -4,11 +4,12 @@ import SignalKit
 struct GateSignal: Sendable {
     let fingerprint: Fingerprint
     let signal: Signal
+    let reporter: Reporter
     /// The normalised signal as sinks get it: `SignalDocument`. Nil while the store is taken to know the problem as firing.
     private(set) var document: [UInt8]?
 
-    init(_ fingerprint: Fingerprint, _ signal: Signal, isKnown: Bool = false) {
-        (self.fingerprint, self.signal) = (fingerprint, signal)
+    init(_ fingerprint: Fingerprint, _ signal: Signal, from reporter: Reporter, isKnown: Bool = false) {
+        (self.fingerprint, self.signal, self.reporter) = (fingerprint, signal, reporter)
         document = isKnown && signal.status == .firing ? nil : SignalDocument.encode(signal)
     }
 
@@ -16,7 +17,7 @@ struct GateSignal: Sendable {
     var mayBegin: Bool { document != nil && signal.status == .firing }
 
     /// With its document.
-    var whole: GateSignal { document == nil ? GateSignal(fingerprint, signal) : self }
+    var whole: GateSignal { document == nil ? GateSignal(fingerprint, signal, from: reporter) : self }
 
     /// Bytes of its document, or about as many.
     var size: Int { document?.count ?? SignalDocument.size(signal) }

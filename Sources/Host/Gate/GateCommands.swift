@@ -5,7 +5,7 @@ import SignalKit
 struct GateCommands: Sendable {
     let policies: [any GatePolicy]
     let clockKey: String
-    let gate, rejects, again, restore, settle: RedisScript
+    let gate, rejects, again, restore, settle, reading: RedisScript
     /// The gate's call without its arguments: the same for each.
     private let call: RedisCommand
 
@@ -18,10 +18,12 @@ struct GateCommands: Sendable {
         // Of a full store too, since they were answered: one that can't be written would keep it shut, and full.
         again = composer.script("reject-again", PackageResources.reject_lua, flags: "allow-oom")
         restore = composer.restore(policies)
+        reading = composer.script(
+            "reading", "return {kit.take(kit.reading(ARGV[1]))}", flags: "allow-oom")
         settle = composer.script("settle", PackageResources.settle_lua, flags: "allow-oom")
     }
 
-    var all: [RedisScript] { [gate, rejects, again, restore, settle] }
+    var all: [RedisScript] { [gate, rejects, again, restore, settle, reading] }
 
     /// - Parameters:
     ///   - born: since when the store knows what it knows, as it was verified; the script refuses another one.
@@ -58,10 +60,10 @@ struct GateCommands: Sendable {
         return command
     }
 
-    private static let header = 13 + 32
+    private static let header = 17 + 32
 
-    /// `<BI6I6` and the fingerprint, as the driver unpacks it: 0 resolved, 1 firing, 2 firing and no more than this; startsAt,
-    /// endsAt in ms.
+    /// `<BI6I6I4` and the fingerprint, as the driver unpacks it: 0 resolved, 1 firing, 2 firing and no more than this; startsAt,
+    /// endsAt in ms; the reporter.
     private static func write(_ item: GateSignal, to out: inout [UInt8]) {
         func add(_ time: Timestamp?) {
             // 0 stands for unknown, and for what six bytes don't hold.
@@ -75,6 +77,7 @@ struct GateCommands: Sendable {
         out.append(item.document == nil ? 2 : item.signal.status == .firing ? 1 : 0)
         add(item.signal.startsAt)
         add(item.signal.endsAt)
+        for shift in [0, 8, 16, 24] as [UInt32] { out.append(UInt8(truncatingIfNeeded: item.reporter.hash >> shift)) }
         item.fingerprint.append(to: &out)
     }
 
@@ -89,6 +92,11 @@ struct GateCommands: Sendable {
             command.add(letter.item)
         }
         return command
+    }
+
+    /// Takes a reading of the clock that is above `floor`.
+    func reading(above floor: Int64) -> RedisCommand {
+        .evalsha(reading, keys: [clockKey], arguments: [String(floor)])
     }
 
     func restore(_ signals: ArraySlice<ReplayMemory.Signal>) -> RedisCommand {

@@ -97,7 +97,7 @@ struct GateReader: Sendable {
         }
         guard let words = reply.list, words.count >= 2, let last = words[0].int, case .bytes(let answers) = words[1],
             StoreMemory.readings.contains(last),
-            let handed = Self.handed(words.dropFirst(2), upTo: last, offer, chunk.count)
+            let handed = Self.handed(words.dropFirst(2), offer, chunk.count)
         else { return garbage("is not a reading and its answers") }
         kept.reading = max(kept.reading, last)
         var outcomes: [GateOutcome] = []
@@ -147,7 +147,7 @@ struct GateReader: Sendable {
                 kept.handOver.handed.append(
                     HandedOver(
                         fingerprint: signal.fingerprint, record: record, document: document,
-                        token: LeaseToken(handed.until, number: offer.number), sinks: sinks))
+                        token: LeaseToken(until: handed.until, call: offer.number), sinks: sinks))
                 outcomes[outcomes.count - 1].isHandedOver = sinks.nonzeroBitCount == self.sinks
             }
         }
@@ -163,10 +163,10 @@ struct GateReader: Sendable {
 
     /// Of each signal the sinks that it is handed over for, and when the lease ends. Nil when the words are not what they should be.
     private static func handed(
-        _ words: ArraySlice<RedisValue>, upTo last: Int64, _ offer: HandOverOffer?, _ count: Int
+        _ words: ArraySlice<RedisValue>, _ offer: HandOverOffer?, _ count: Int
     ) -> (until: Int64, sinks: [UInt64])? {
         guard let offer else { return words.isEmpty ? (0, []) : nil }
-        guard words.count == 1 + offer.sinks.count, let reading = words.first?.int, (1...last).contains(reading)
+        guard words.count == 1 + offer.sinks.count, let time = words.first?.int, LeaseToken.times.contains(time)
         else { return nil }
         var sinks = [UInt64](repeating: 0, count: count)
         for (bit, word) in words.dropFirst().enumerated() {
@@ -176,7 +176,7 @@ struct GateReader: Sendable {
                 sinks[Int(place)] |= 1 << UInt64(bit)
             }
         }
-        return (reading + Lease.length.milliseconds, sinks)
+        return (time + Lease.length.milliseconds, sinks)
     }
 
     private func item(_ signal: GateSignal, _ record: PackedRecord, _ verdict: Verdict) -> ReplayMemory.Signal {

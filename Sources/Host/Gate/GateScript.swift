@@ -13,6 +13,8 @@ struct ScriptComposer: Sendable {
     let queues: [Queue]
     let backlog: Int
     let deadLetters: Int
+    /// The one function from which scripts have the time, in µs.
+    private let prologue: String
 
     init(_ configuration: HostConfiguration) {
         queues = configuration.sinks.map {
@@ -20,7 +22,15 @@ struct ScriptComposer: Sendable {
         }
         backlog = configuration.persist?.backlog ?? 100_000
         deadLetters = configuration.persist?.deadLetters ?? 10_000
+        prologue = configuration.state.prologue ?? Self.serverTime
     }
+
+    private static let serverTime = """
+        local function read_time()
+          local time = redis.call('TIME')
+          return time[1] * 1000000 + time[2]
+        end
+        """
 
     /// - Parameters:
     ///   - flags: of the shebang line. Without `allow-oom`, Redis refuses a script whole when it is out of memory.
@@ -37,7 +47,10 @@ struct ScriptComposer: Sendable {
             local outbox = {sinks = {\(sinks.joined(separator: ", "))}, backlog = \(backlog), letters = \(deadLetters), \
             lease = \(Lease.length.milliseconds)\
             \(constants)}
+            \(prologue)
             \(String(decoding: PackageResources.prelude_lua, as: UTF8.self))
+            \(String(decoding: PackageResources.writes_lua, as: UTF8.self))
+            \(String(decoding: PackageResources.records_lua, as: UTF8.self))
             \(String(decoding: PackageResources.outbox_lua, as: UTF8.self))
             \(body)
             """

@@ -7,18 +7,36 @@ enum Lease {
 
 /// Says whose a delivery is: the score of its place in the queue, when its lease ends. The fencing token of all that is said of it.
 struct LeaseToken: Hashable, Sendable {
-    /// A reading of the store's clock.
-    let milliseconds: Int64
-    /// Of what a call of the gate handed over, the call's number; 0 of a claim.
-    let number: UInt16
+    /// Times of the server in ms: until the year 2039 a score holds one with the twelve bits of a fraction.
+    static let times = Int64(1)..<(1 << 41)
+    /// `kit.TICKS`.
+    private static let perMillisecond: Int64 = 4_096
 
-    init(_ milliseconds: Int64, number: UInt16 = 0) { (self.milliseconds, self.number) = (milliseconds, number) }
+    /// In 1/4096 ms: an even number behind the milliseconds of a claim, an odd one of a call of the gate.
+    let ticks: Int64
 
-    /// As scripts read it: a fraction. Until the year 2109 a score has eleven bits for that.
-    var text: String {
-        number == 0
-            ? String(milliseconds) : String(Double(milliseconds) + Double(number) / Double(HandOverOffer.numbers))
+    /// Nil when no score can be that.
+    init?(ticks: Int64) {
+        guard Self.times.contains(ticks / Self.perMillisecond) else { return nil }
+        self.ticks = ticks
     }
+
+    /// Of a delivery that a call of the gate handed over.
+    /// - Parameters:
+    ///   - milliseconds: when the lease ends, one of `times` and a lease.
+    ///   - number: the call's.
+    init(until milliseconds: Int64, call number: UInt16) {
+        ticks = milliseconds * Self.perMillisecond + Int64(number) * 2 + 1
+    }
+
+    /// The number of the call of the gate that handed it over; nil of a claim.
+    var call: UInt16? { ticks % 2 == 1 ? UInt16(ticks % Self.perMillisecond / 2) : nil }
+
+    /// When the lease ends, by the server's time.
+    var milliseconds: Int64 { ticks / Self.perMillisecond }
+
+    /// As scripts read it: the score.
+    var text: String { String(Double(ticks) / Double(Self.perMillisecond)) }
 }
 
 /// What a call of the gate may hand over: for so many new episodes the workers of these sinks have room.

@@ -137,6 +137,8 @@ final class ReplayMemory: Sendable {
                     // Of two that came in one call the later is the newer.
                     let (before, after) = (known.record.moment, signal.record.moment)
                     if before > after || (before == after && signal.isHanded) { continue }
+                    // Sightings that change nothing share a stamp; answers may come in another order than the store decided.
+                    if before == after, known.record.count > signal.record.count { continue }
                     signal.inherit(from: known)
                     if signal.isHanded { signal.arguments = known.arguments }
                 }

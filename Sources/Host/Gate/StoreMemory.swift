@@ -4,8 +4,8 @@ import Redis
 /// What this host knows of its store, to find out when it meets another one under the same name: a promoted replica, an
 /// older copy, an empty one.
 final class StoreMemory: Sendable {
-    /// What a reading of the clock can be: six bytes of a record hold it.
-    static let readings = Int64(1)..<(1 << 48)
+    /// The readings of the clock, in µs: a script's numbers are exact up to there, and seven bytes hold them.
+    static let readings = Int64(1)..<(1 << 53)
 
     /// What a verification saw.
     struct Sight: Sendable {

@@ -34,10 +34,19 @@ struct StoreRecovery: Sendable {
     let barrier: ReplicaBarrier?
     let witness: any GateWitness
 
-    /// - Parameter peers: whom this host knew at the server before.
+    /// - Parameters:
+    ///   - floor: the highest reading that this host knows. The clock of the store starts above it, or a new episode would
+    ///     be older than one that sinks have heard of.
+    ///   - peers: whom this host knew at the server before.
     func run(
-        on connection: RedisConnection, _ sight: StoreMemory.Sight, peers: [String]
+        on connection: RedisConnection, _ sight: StoreMemory.Sight, above floor: Int64, peers: [String]
     ) async throws(RedisError) {
+        if sight.clock < floor {
+            let reply = try await connection.send(commands.reading(above: floor))
+            guard let reading = reply.list?.first?.int, reading > floor else {
+                throw RedisError(.garbage, "the gate answered no reading above the floor")
+            }
+        }
         try await replay(on: connection)
         guard !host.isEmpty, sight.settled != sight.server else { return }
         let deadline = ContinuousClock.now + patience

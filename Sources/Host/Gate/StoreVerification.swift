@@ -62,7 +62,8 @@ struct StoreVerification: Sendable {
         let sign = RedisCommand.evalsha(
             canary, keys: [clockKey], arguments: [recovery.host, String(StoreRecovery.lease.milliseconds)])
         var commands = [
-            RedisCommand("ROLE"), RedisCommand("INFO"), sign, RedisCommand.evalsha(gate, keys: [clockKey]), register,
+            RedisCommand("ROLE"), RedisCommand("INFO"), sign,
+            RedisCommand.evalsha(gate, keys: [clockKey], arguments: ["0"]), register,
         ]
         if durability == .fsync {
             commands.append(RedisCommand("CONFIG", "GET", "appendfsync"))
@@ -105,7 +106,7 @@ struct StoreVerification: Sendable {
         case (.another, .open): throw RedisError(.emptied, "another server answers for the store")
         case (.lost(let what), .open): throw RedisError(.emptied, what)
         case (_, .opening):
-            try await recovery.run(on: connection, sight, peers: memory.peers)
+            try await recovery.run(on: connection, sight, above: memory.highest, peers: memory.peers)
             // Once, however many attempts it took.
             if case .lost(let what) = change { recovery.witness.lost(what) }
             if change != .none, change != .first { recovery.witness.met(sight.server) }
@@ -118,7 +119,7 @@ struct StoreVerification: Sendable {
         guard role == "master" else { throw RedisError(.readOnly, "the server is a \(role), not a master") }
     }
 
-    /// A call without signals takes one reading of the clock.
+    /// A call with no more than a floor takes one reading of the clock.
     private func checkClock(_ reply: RedisValue) throws(RedisError) {
         if let error = reply.serverError, error.code == .outOfMemory { return }
         guard let reading = try reply.get().list?.first?.int, reading > 0 else {

@@ -1,15 +1,15 @@
--- The gate. ARGV: since when the store knows what it knows; for which sinks the host takes what is queued, `kit.offered`; then words
--- of headers: 0 resolved, 1 firing or 2 firing and no more
--- than this, startsAt, endsAt in ms, 0 unknown, and the fingerprint: `<BI6I6` and 32 bytes. A 2 stands for a problem that the host
--- takes for known, and any number of these share a word. After one that starts with 0 or 1 come the document and the arguments of
--- every step in order. Answers the last reading that it took, and for each signal verdict, step, and how many bytes follow (`<BBI2`):
--- the record as it is by now, which has the episode and its count, and is what has to be written again if this store should
--- lose it; for `full` and `unavailable`, why; nothing for `again`: it has to be asked again, with all that there is. When anything
--- was offered, the reading that tokens are made of follows, and for each of those sinks the places of what the host has to deliver.
--- Without ARGV it takes a reading and answers that. Each signal is decided before the next is looked at, and the fault of one
--- is its own.
-if #ARGV == 0 then return {kit.take()} end
-local HEADER, KNOWN = 45, 2
+-- The gate. ARGV: since when the store knows what it knows; for which sinks the host takes new episodes, `kit.offered`; then words
+-- of headers: 0 resolved, 1 firing or 2 firing and no more than this, startsAt, endsAt in ms, 0 unknown, the reporter's hash, and the
+-- fingerprint: `<BI6I6I4` and 32 bytes. A 2 stands for a problem that the host takes for known, and any number of these share a
+-- word. After one that starts with 0 or 1 come the document and the arguments of every step in order.
+-- Answers the last reading given out, and for each signal verdict, step, and how many bytes follow (`<BBI2`): the record as it is now,
+-- which has the episode and its count, and which the host writes again if this store loses it; for `full` and `unavailable`,
+-- why; nothing for `again`: it has to be asked again, with its document. When deliveries were offered, the server's time that the tokens are made
+-- of follows, and for each of those sinks the places of the signals that the host has to deliver.
+-- With one argument it takes a reading above that one and answers it. Each signal is decided before the next is looked at, and
+-- the fault of one is its own.
+if #ARGV == 1 then return {kit.take(kit.reading(ARGV[1]))} end
+local HEADER, KNOWN = 49, 2
 local fingerprints, count, unread = {}, 0, 3
 -- Of each signal: which word has its header, and where in it.
 local words, starts = {}, {}
@@ -17,7 +17,7 @@ while unread <= #ARGV do
   local word = ARGV[unread]
   for at = 1, #word, HEADER do
     count = count + 1
-    fingerprints[count], words[count], starts[count] = sub(word, at + 13, at + 44), unread, at
+    fingerprints[count], words[count], starts[count] = sub(word, at + 17, at + 48), unread, at
   end
   unread = unread + (string.byte(word) == KNOWN and 1 or outbox.stride)
 end
@@ -26,12 +26,12 @@ if count == 0 or unread ~= #ARGV + 1 or #fingerprints[count] ~= 32 then
 end
 local clock, born = kit.read_ahead(fingerprints)
 if not clock or born ~= ARGV[1] then return redis.error_reply('EMPTIED this is not the store that was verified') end
--- One reading for all, or a busy store's clock would run ahead of time: nothing is compared but states of one problem. What comes
--- behind a change of its own in the same call has the next reading.
-local first = kit.take_after(clock)
-local last, changes = first, {}
-kit.hold()
-local offered = kit.offered(ARGV[2], first)
+local stamp = kit.reading(clock)
+-- A call that changes something takes one reading for all its signals, and a further one for each change of a problem that the
+-- call has changed already. A sighting that changes nothing is stamped with the last reading given out.
+local first = kit.next(stamp)
+local last, changes, reply, out, place
+local offered = kit.offered(ARGV[2])
 
 -- As the host reads them.
 local CODES = {accepted = 1, aggregated = 2, duplicate = 3, resolved = 4, filtered = 5, ignored = 6, ['dead-lettered'] = 7}
@@ -42,9 +42,9 @@ local ENDS = {accepted = true, aggregated = true, duplicate = true, resolved = t
 local NONE = {}
 
 -- One table for all: to make one costs as much as to decide a repeat.
-local signal = {clock = 0, fingerprint = '', firing = false, starts = 0, ends = 0, known = false, document = '', step = 0,
-  verdict = '', arguments = NONE, record = nil, opening = nil, place = 0}
-local reply, out, place, heads = {}, 0, 0, {}
+local signal = {clock = 0, time = kit.time(), stamp = stamp, fingerprint = '', firing = false, starts = 0, ends = 0, reporter = 0,
+  known = false, document = '', step = 0, verdict = '', arguments = NONE, record = nil, opening = nil, place = 0}
+local heads = {}
 
 local function answer(code, step, rest)
   local length = #rest
@@ -69,8 +69,8 @@ function kit.column(number)
   return column
 end
 
--- What the steps of the signal that is decided have left to write.
-local writes = {}
+-- Of the signal that is decided: the writes that its steps have left, and whether they are being made.
+local writes, writing = {}, false
 
 -- Runs the steps until one gives a verdict, then the writes they left, the last step's first. Answers whether it is decided: not
 -- when it takes more than is there of a problem that was taken for known.
@@ -99,7 +99,7 @@ local function decide(at)
         left = 0
         if signal.opening then signal.record = nil end
       end
-      signal.verdict = verdict
+      signal.verdict, writing = verdict, true
       if write then write() end
       for place = left, 1, -1 do writes[place]() end
       return true
@@ -109,34 +109,48 @@ local function decide(at)
       writes[left] = write
     end
   end
+  writing = true
   for place = left, 1, -1 do writes[place]() end
   return true
 end
 
 -- Fingerprints to be asked again: what comes later of one of these waits for its turn.
-local again = {}
+local again
+-- Of signals whose writes failed: code, step, why.
+local failed = {}
 
-local function run()
-  while place < count do
-    place = place + 1
-    local at, fingerprint = words[place], fingerprints[place]
-    local kind, from, to = from_bytes('<BI6I6', ARGV[at], starts[place])
-    signal.clock, signal.fingerprint = first + (changes[fingerprint] or 0), fingerprint
-    signal.document = kind ~= KNOWN and ARGV[at + 1] or nil
-    signal.firing, signal.known, signal.starts, signal.ends = kind ~= 0, kind == KNOWN, from, to
-    signal.step, signal.verdict, signal.record, signal.opening, signal.place = 0, 'accepted', nil, nil, place - 1
-    if again[fingerprint] or not decide(at + 2) then
-      again[fingerprint] = true
-      answer(AGAIN, signal.step, '')
-    else
+local function decide_next()
+  place = place + 1
+  local at, fingerprint = words[place], fingerprints[place]
+  local kind, from, to, reporter = from_bytes('<BI6I6I4', ARGV[at], starts[place])
+  signal.clock, signal.fingerprint, signal.reporter = first + (changes[fingerprint] or 0), fingerprint, reporter
+  signal.document = kind ~= KNOWN and ARGV[at + 1] or nil
+  signal.firing, signal.known, signal.starts, signal.ends = kind ~= 0, kind == KNOWN, from, to
+  signal.step, signal.verdict, signal.record, signal.opening, signal.place = 0, 'accepted', nil, nil, place - 1
+  writing = false
+  local failure = failed[place]
+  if failure then
+    answer(failure[1], failure[2], failure[3])
+  elseif again[fingerprint] or not decide(at + 2) then
+    again[fingerprint] = true
+    answer(AGAIN, signal.step, '')
+  else
+    local record = signal.record
+    if not record or record.moment == signal.clock then
       last = max(last, signal.clock)
-      local record = signal.record
-      if not record or record.version == signal.clock then changes[fingerprint] = (changes[fingerprint] or 0) + 1 end
-      answer(CODES[signal.verdict], signal.step, record and record.packed or '')
+      changes[fingerprint] = (changes[fingerprint] or 0) + 1
     end
+    answer(CODES[signal.verdict], signal.step, record and record.packed or '')
   end
 end
 
+local function begin() last, changes, reply, out, place, again = stamp, {}, {}, 0, 0, {} end
+
+local function run()
+  while place < count do decide_next() end
+end
+
+begin()
 while place < count do
   local ok, fault = pcall(run)
   if not ok then
@@ -146,12 +160,23 @@ while place < count do
       if step and other.name == step then number = index end
     end
     -- `full` is for the sender to read; any other fault for the host.
-    answer(step and FULL or UNAVAILABLE, number, sub(detail, 1, 60000))
+    local code, why = step and FULL or UNAVAILABLE, sub(detail, 1, 60000)
+    if writing then
+      -- Some of its writes are held. Nothing is written yet, so all is decided again, without this one.
+      failed[place] = {code, number, why}
+      kit.restart()
+      kit.read_ahead(fingerprints)
+      for _, key in ipairs(offered) do kit.hand_over(key, kit.lease_of_call(from_bytes('<I2', ARGV[2]))) end
+      begin()
+    else
+      answer(code, number, why)
+    end
   end
 end
-if last > first then kit.advance(last) end
+-- Also when it stays: a call that writes nothing is answered by a demoted master, too.
+kit.advance(last)
 kit.release()
 local answers = {last, table.concat(reply)}
-if #offered > 0 then answers[3] = first end
+if #offered > 0 then answers[3] = kit.time() end
 for _, key in ipairs(offered) do answers[#answers + 1] = kit.taken(key) end
 return answers

@@ -22,21 +22,25 @@ function kit.letter(now, origin, item, reason, fields, answered)
   return true, not known
 end
 
--- Sets aside what a sink does not get: an episode (`record`) or a storm, in its latest state. Returns false when there is
--- no room.
-function kit.bury(now, sink, member, reason, record, document)
-  local item, fields = member, {'kind', 'sink', 'member', member}
-  if record then
-    -- A record that joined a storm speaks of the episode before.
-    item = member .. string.format('%.0f', (kit.view(record) or record).episode)
-    fields[5], fields[6] = 'record', kit.pack(record)
+-- Sets aside what a sink does not get: an episode (`packed`, its record) or a storm, in its latest state. `item` names it. Returns
+-- false when there is no room.
+function kit.set_aside(now, sink, member, item, reason, packed, document)
+  local fields = {'kind', 'sink', 'member', member}
+  if packed then
+    fields[5], fields[6] = 'record', packed
     -- An end that the sweeper made has no document: that of before still says whose it is.
     if document then fields[7], fields[8] = 'document', document end
   end
   local stored, new = kit.letter(now, 'sink/' .. sink, item, reason, fields)
   -- A storm is kept for as long as letters speak of it; one that came again is still one.
-  if new and #member ~= 32 then redis.call('HINCRBY', base .. 's:' .. member, 'buried', 1) end
+  if new and #member ~= 32 then kit.buried(member, 1) end
   return stored
+end
+
+function kit.bury(now, sink, member, reason, record, document)
+  -- A record that joined a storm speaks of the episode before.
+  local item = record and member .. kit.text((kit.view(record) or record).episode) or member
+  return kit.set_aside(now, sink, member, item, reason, record and kit.pack(record), document)
 end
 
 -- Queues ----------------------------------------------------------------------------------------------------------
@@ -44,17 +48,20 @@ end
 local function full(detail) kit.fault(detail, 'persist') end
 
 local function has_room(key, member)
-  if held then
-    -- Members that are there already count twice here. When that matters, it is counted again.
-    local count = held.counts[key] or redis.call('ZCARD', key)
-    if count >= outbox.backlog then
-      kit.release()
-      count = redis.call('ZCARD', key)
+  -- Members that are there already count twice here. When that matters, it is counted again.
+  local count = held.counts[key] or redis.call('ZCARD', key)
+  if count >= outbox.backlog then
+    local waiting = held.queues[key]
+    count = redis.call('ZCARD', key)
+    local seen = {}
+    for at = 2, waiting and #waiting or 0, 2 do
+      if not seen[waiting[at]] and not redis.call('ZSCORE', key, waiting[at]) then count = count + 1 end
+      seen[waiting[at]] = true
     end
-    held.counts[key] = count
-    return count < outbox.backlog or redis.call('ZSCORE', key, member)
+    if count >= outbox.backlog and (seen[member] or redis.call('ZSCORE', key, member)) then return true end
   end
-  return redis.call('ZCARD', key) < outbox.backlog or redis.call('ZSCORE', key, member)
+  held.counts[key] = count
+  return count < outbox.backlog
 end
 
 local queues = {}
@@ -66,7 +73,7 @@ local function without_room(member)
   for place, sink in ipairs(outbox.sinks) do
     if not has_room(queues[place], member) then
       if sink.full == 'refuse' then full('backlog of ' .. sink.name .. ' full') end
-      if redis.call('ZCARD', base .. 'dead:sink/' .. sink.name) >= outbox.letters then
+      if redis.call('ZCARD', base .. 'dead:sink/' .. sink.name) + (held.aside[sink.name] or 0) >= outbox.letters then
         full('backlog and dead letters of ' .. sink.name .. ' full')
       end
       shut = shut or {}
@@ -83,19 +90,25 @@ function kit.queue(member, now, due, answered)
   return function(record, document, handed)
     local open = false
     for place in ipairs(queues) do open = open or not shut or not shut[place] end
-    if document and open then
-      if held then held.documents[member] = document else redis.call('SET', base .. 'd:' .. member, document) end
-    end
+    if document and open then held.documents[member] = document end
     for place, key in ipairs(queues) do
       if not shut or not shut[place] then
         kit.enqueue(key, due, member, handed)
-        if held then held.counts[key] = held.counts[key] + 1 end
+        if held.counts[key] then held.counts[key] = held.counts[key] + 1 end
       end
     end
     if not shut then return end
     for place, sink in ipairs(outbox.sinks) do
-      if shut[place] and not kit.bury(now, sink.name, member, 'backlog full', record, document) then
-        full('dead letters of ' .. sink.name .. ' full')
+      if shut[place] then
+        -- As it is now: the record may change again in this call.
+        local packed, view = record and kit.pack(record), record and kit.view(record)
+        local item = record and member .. kit.text((view or record).episode) or member
+        held.aside[sink.name] = (held.aside[sink.name] or 0) + 1
+        held.letters[#held.letters + 1] = function()
+          if not kit.set_aside(now, sink.name, member, item, 'backlog full', packed, document) then
+            full('dead letters of ' .. sink.name .. ' full')
+          end
+        end
       end
     end
   end
@@ -133,10 +146,10 @@ function kit.queued(member) return #unqueued({member}) == 0 end
 
 -- Lets the caller have what is queued for the sinks of which `offer` has a 1, in their order, behind a number: `<I2`. The number
 -- tells its calls from those of others. Answers their queues; none when nothing is offered.
-function kit.offered(offer, now)
+function kit.offered(offer)
   local offered = {}
   if offer == '' then return offered end
-  local score = now + outbox.lease + from_bytes('<I2', offer) / 2048
+  local score = kit.lease_of_call(from_bytes('<I2', offer))
   for place, key in ipairs(queues) do
     if string.byte(offer, place + 2) == 1 then
       kit.hand_over(key, score)
@@ -155,51 +168,100 @@ function kit.drop_documents(members, sink)
   if #keys > 0 then redis.call('DEL', unpack(keys)) end
 end
 
+-- Leases ----------------------------------------------------------------------------------------------------------
+
+-- The score of a due member is a whole number, the time in ms from which on it is due. The score of a member in flight is the time at which its lease
+-- ends and a fraction in 1/4096: an even number for a claim, an odd one for a call of the gate, whose attempt is not counted yet.
+-- A double has the bits for that until the year 2039.
+kit.TICKS = 4096
+function kit.lease_of_claim(reading) return kit.time() + outbox.lease + (reading % 1000 * 2 + 2) / kit.TICKS end
+function kit.lease_of_call(number) return kit.time() + outbox.lease + (number * 2 + 1) / kit.TICKS end
+
+-- The number of the gate's call that handed it over; nil when no call did.
+function kit.call_of(score)
+  local ticks = score % 1 * kit.TICKS
+  return ticks % 2 == 1 and (ticks - 1) / 2 or nil
+end
+
 -- Storms ----------------------------------------------------------------------------------------------------------
 
 kit.FAR = 8000000000000000
 
-local function number(text) return tonumber(text or '0') or kit.fault('a storm is unreadable') end
+-- format 1, state, total, firing; readings: opened, version; ms: began, last, announced; ms: flush, quiet, longest; listed, dead letters
+-- that speak of it; then the group as JSON. One text, so that it is written together with the records of its members.
+local STORM_FORMAT = '<BBI4I4I7I7I6I6I6I4I4I4I4I4'
+local STORM_SIZE = 62
+local STATES = {'open', 'closed', 'resolved'}
+local NUMBERS = {open = 1, closed = 2, resolved = 3}
 
 -- Nil when there is no such storm.
 function kit.storm(id)
-  local h = redis.call('HMGET', base .. 's:' .. id, 'state', 'opened', 'last', 'total', 'firing', 'version',
-    'announced', 'flush', 'quiet', 'longest')
-  if not h[1] then return nil end
-  return {id = id, state = h[1], opened = number(h[2]), last = number(h[3]), total = number(h[4]),
-    firing = number(h[5]), version = number(h[6]), announced = number(h[7]), flush = number(h[8]),
-    quiet = number(h[9]), longest = number(h[10])}
+  local packed = held.storms[id] or kit.releasing and kit.releasing.storms[id]
+  if not packed then
+    packed = redis.call('GET', base .. 's:' .. id)
+    if not packed then return nil end
+    existed[id] = true
+  end
+  if #packed < STORM_SIZE then kit.fault('a storm is unreadable') end
+  local s, format, state = {id = id}
+  format, state, s.total, s.firing, s.opened, s.version, s.began, s.last, s.announced, s.flush, s.quiet, s.longest, s.listed,
+    s.buried = from_bytes(STORM_FORMAT, packed)
+  s.state = format == 1 and STATES[state] or kit.fault('a storm is unreadable')
+  s.group = sub(packed, STORM_SIZE + 1)
+  return s
+end
+
+local function pack_storm(s)
+  return to_bytes(STORM_FORMAT, 1, NUMBERS[s.state], min(s.total, 4294967295), max(s.firing, 0), s.opened, s.version, s.began,
+    s.last, s.announced, s.flush, s.quiet, s.longest, s.listed, max(s.buried, 0)) .. s.group
 end
 
 -- When it stops growing, unless members come.
-function kit.closing(storm) return min(storm.last + storm.quiet, storm.opened + storm.longest) end
+function kit.closing(storm) return min(storm.last + storm.quiet, storm.began + storm.longest) end
 
-function kit.write_storm(storm)
-  redis.call('HSET', base .. 's:' .. storm.id, 'state', storm.state, 'last', storm.last, 'total', storm.total,
-    'firing', storm.firing, 'version', storm.version, 'announced', storm.announced)
+function kit.write_storm(storm) held.storms[storm.id] = pack_storm(storm) end
+
+-- So many more dead letters speak of the storm.
+function kit.buried(id, more)
+  local storm = kit.storm(id)
+  if not storm then return end
+  storm.buried = storm.buried + more
+  local writes = kit.releasing
+  if writes and writes.storms[id] then
+    writes.storms[id] = pack_storm(storm)
+  else
+    redis.call('SET', base .. 's:' .. id, pack_storm(storm))
+  end
+end
+
+-- Made at once, behind a claim: the storm is told now.
+function kit.announce(storm, now)
+  storm.announced = now
+  redis.call('SET', base .. 's:' .. storm.id, pack_storm(storm))
 end
 
 -- A storm that no longer grows and has no firing member is over.
 function kit.settle(storm, now)
   if storm.state == 'closed' and storm.firing <= 0 then
     storm.state = 'resolved'
-    redis.call('ZREM', base .. 'storms', storm.id)
-    redis.call('ZADD', base .. 'ended', now, storm.id)
+    kit.index(base .. 'ended', now, storm.id)
+    kit.unindex(base .. 'storms', storm.id)
   end
 end
 
--- A member's episode ended: decides, and returns the writes; nil when its storm is gone, or counts another episode.
-function kit.leave(id, fingerprint, episode, now, answered)
+-- The episode of `record`, which fires as a member of the storm, ended: decides, and returns the writes; nil when the storm is gone.
+function kit.leave(fingerprint, record, now, clock, answered)
+  local id = record.storm
   local storm = kit.storm(id)
   if not storm then return nil end
-  local place = redis.call('HGET', base .. 'n:' .. id, fingerprint)
-  local known = redis.call('ZSCORE', base .. 'm:' .. id, fingerprint)
-  if not place or sub(place, 1, 1) ~= 'f' or tonumber(known) ~= episode then return nil end
+  local summary = kit.entry_of(base .. 'n:' .. id, fingerprint)
   local queue = kit.queue(id, now, max(now, storm.announced + storm.flush), answered)
   return function()
+    -- Another member of the call may have changed it since.
+    storm = kit.storm(id)
     queue(nil, nil)
-    redis.call('HSET', base .. 'n:' .. id, fingerprint, 'r' .. sub(place, 2))
-    storm.firing, storm.version = storm.firing - 1, now
+    if summary then kit.entry(base .. 'n:' .. id, fingerprint, 'r' .. sub(summary, 2)) end
+    storm.firing, storm.version = storm.firing - 1, clock
     kit.settle(storm, now)
     kit.write_storm(storm)
   end

@@ -1,4 +1,4 @@
--- What a host answered, written again into a store that may have lost it. ARGV: for each signal `outbox.restore` words:
+-- Writes again what a host answered, into a store that may have lost it. ARGV: for each signal `outbox.restore` words:
 -- fingerprint, the record as it was answered, document, and the arguments of every step. Answers for each: 1 it was missing or
 -- older, and is restored with its episode; 0 the store knows as much; a text: it could not be, and why.
 local stride = outbox.restore
@@ -7,31 +7,85 @@ if count ~= math.floor(count) or count < 1 then
   return redis.error_reply('ERR portcullis: arguments do not fit the script')
 end
 
--- The clock may be behind what it has given out: no reading is given twice.
+-- The clock may be behind the readings that were given out: no reading is given twice.
 local highest = 0
 for at = 1, #ARGV, stride do
   local ok, record = pcall(kit.unpack, ARGV[at + 1])
-  if ok then highest = math.max(highest, kit.moment(record)) end
+  if ok then highest = math.max(highest, record.moment, record.version) end
 end
 local clock = kit.take(highest)
 
-local function restore(fingerprint, record, document, at, clock)
-  local known = kit.read(fingerprint)
-  if known and kit.moment(known) >= kit.moment(record) then return 0 end
-  local writes = {}
-  if known then
-    record.resolve = math.max(record.resolve, known.resolve)
-    -- The storm of before never heard that this member's episode was over.
-    if known.storm and known.storm ~= record.storm and known.state == kit.FIRING then
-      writes[1] = kit.leave(known.storm, fingerprint, known.episode, clock, true)
+-- Whether a reporter's words `a` are newer than `b`: its ends never go back, and after the same end it can only fire again.
+local function newer(a, b) return a.resolve > b.resolve or (a.resolve == b.resolve and a.firing and not b.firing) end
+
+-- Adds to `list` the words of `others` that are newer. Answers whether there were any.
+local function unite(list, others)
+  local changed = false
+  for _, one in ipairs(others) do
+    local same = kit.reporter(list, one.hash)
+    if not same then
+      kit.add_reporter(list, one)
+      changed = true
+    elseif newer(one, same) then
+      same.firing, same.start, same.resolve, same.due, same.bounded = one.firing, one.start, one.resolve, one.due, one.bounded
+      changed = true
+    elseif one.firing and same.firing and one.due > same.due then
+      same.due, same.bounded, changed = one.due, one.bounded, true
     end
   end
-  -- A queue that had this version had it by the same call as the record: it is there, or was delivered.
-  local told = known and known.episode == record.episode and known.version == record.version
-  if kit.view(record) and not told then
-    local queue = kit.queue(fingerprint, clock, clock, true)
+  return changed
+end
+
+-- Of two states of one episode, `late` the newer: it takes over the newer words of each reporter in `early`, and the later sighting.
+-- Answers whether that changed `late`, and whether it ends or revives the episode.
+local function merge(late, early)
+  local changed = early.count > late.count or early.last > late.last
+  late.count, late.last = math.max(late.count, early.count), math.max(late.last, early.last)
+  local list = kit.reporters(late)
+  if unite(list, kit.reporters(early)) then changed = true end
+  local firing = false
+  for _, one in ipairs(list) do firing = firing or one.firing end
+  local turned = firing ~= (late.state == kit.FIRING)
+  if turned then
+    late.state, late.reason = firing and kit.FIRING or kit.RESOLVED, 0
+    if not firing then late.bounded, late.due = 0, math.max(late.due, early.due) end
+  end
+  if firing then kit.extend(late, list) end
+  if #list == 1 then
+    late.start, late.reporters, late.others = list[1].start, nil, nil
+    late.resolve = math.max(late.resolve, list[1].resolve)
+  end
+  return changed, turned
+end
+
+local function restore(fingerprint, record, document, at)
+  local before = kit.read(fingerprint)
+  local known = before and kit.read(fingerprint)
+  local restored, told = record, false
+  if known then
+    local late, early = record, known
+    if known.moment >= record.moment then late, early = known, record end
+    local changed, turned = false, false
+    if late.episode == early.episode then
+      changed, turned = merge(late, early)
+    else
+      late.resolve = math.max(late.resolve, early.resolve)
+    end
+    if late == known and not changed then return 0 end
+    if turned then late.version, late.moment = clock, clock end
+    -- A queue that had this version had it by the same call as the record: it is there, or was delivered.
+    told = late.episode == before.episode and late.version == before.version
+    restored = late
+  end
+  local now, writes = kit.time(), {}
+  -- The storm of before never heard that this member's episode was over.
+  if before and before.storm and before.storm ~= restored.storm and before.state == kit.FIRING then
+    writes[1] = kit.leave(fingerprint, before, now, clock, true)
+  end
+  if kit.view(restored) and not told then
+    local queue = kit.queue(fingerprint, now, now, true)
     writes[#writes + 1] = function()
-      queue(record, document ~= '' and document or nil)
+      queue(restored, document ~= '' and document or nil)
       -- Its sink may have it: the next attempt is not the first.
       for _, sink in ipairs(outbox.sinks) do redis.call('HINCRBY', kit.key('a:', sink.name), fingerprint, 1) end
     end
@@ -39,13 +93,14 @@ local function restore(fingerprint, record, document, at, clock)
   for _, step in ipairs(steps) do
     if step.restore then
       local arguments = {unpack(ARGV, at, at + step.arguments - 1)}
-      writes[#writes + 1] = step.restore(fingerprint, record, arguments, clock)
+      writes[#writes + 1] = step.restore(fingerprint, restored, arguments, clock, before)
     end
     at = at + step.arguments
   end
   for _, write in ipairs(writes) do write() end
-  record.filed = 0
-  kit.write(fingerprint, record, clock)
+  restored.filed = restored == known and restored.filed or 0
+  kit.write(fingerprint, restored)
+  kit.release()
   return 1
 end
 
@@ -53,8 +108,9 @@ local reply = {}
 for place = 1, count do
   local at = (place - 1) * stride
   local ok, result = pcall(function()
-    return restore(ARGV[at + 1], kit.unpack(ARGV[at + 2]), ARGV[at + 3], at + 4, clock)
+    return restore(ARGV[at + 1], kit.unpack(ARGV[at + 2]), ARGV[at + 3], at + 4)
   end)
+  if not ok then kit.restart() end
   reply[place] = ok and result or (kit.caught(result))
 end
 return reply

@@ -9,8 +9,7 @@ local function look(name)
   if not done[name] then missing[#missing + 1], done[name] = name, true end
 end
 for at = 4, #ARGV do look(ARGV[at]) end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = kit.time()
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', hosts, now, '+inf', 'LIMIT', 0, 100)) do look(name) end
 if #missing == 0 or ARGV[3] == '1' then redis.call('SET', kit.key('settled'), ARGV[1]) end
 return missing

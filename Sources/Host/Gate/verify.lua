@@ -28,12 +28,10 @@ for _, call in ipairs(calls) do
   end
 end
 -- Written once, and gone with all the rest when the store is emptied.
-redis.call('SET', kit.key('born'), string.format('%.0f', kit.now()), 'NX')
+redis.call('SET', kit.key('born'), kit.text(kit.next(kit.last())), 'NX')
 local peers = {}
 if ARGV[1] ~= '' then
-  -- Not by the clock, which may run ahead of the time of day.
-  local hosts, time = kit.key('hosts'), redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local hosts, now = kit.key('hosts'), kit.time()
   for _, name in ipairs(redis.call('ZRANGEBYSCORE', hosts, '-inf', now, 'LIMIT', 0, 100)) do
     redis.call('ZREM', hosts, name)
   end

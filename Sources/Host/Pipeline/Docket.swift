@@ -40,7 +40,14 @@ struct Docket: Sendable {
         return tally
     }
 
-    init(count: Int) {
+    /// Of signals that say no more of it; and by which road they came, nil when its senders report no ends.
+    private let reporter: Reporter
+    private let road: PluginID?
+
+    /// - Parameter road: the adapter, nil when its senders report no ends.
+    init(count: Int, from road: PluginID?) {
+        self.road = road
+        reporter = road.map { Reporter($0, []) } ?? .none
         rulings.reserveCapacity(count)
         forGate.reserveCapacity(count)
         places.reserveCapacity(count)
@@ -55,7 +62,8 @@ struct Docket: Sendable {
         switch result {
         case .pass(let passed):
             places.append(rulings.count)
-            forGate.append(GateSignal(fingerprint, passed, isKnown: isKnown(fingerprint)))
+            forGate.append(
+                GateSignal(fingerprint, passed, from: reporter(of: passed), isKnown: isKnown(fingerprint)))
             // Until the gate has spoken, nobody vouches for it.
             rulings.append(ruling(.unavailable, nil))
         case .filtered(let policy, _):
@@ -63,6 +71,11 @@ struct Docket: Sendable {
         case .unavailable(let policy, _):
             rulings.append(ruling(.unavailable, policy, "\(policy) service unavailable"))
         }
+    }
+
+    private func reporter(of signal: Signal) -> Reporter {
+        guard let road, !signal.reporter.isEmpty else { return reporter }
+        return Reporter(road, signal.reporter)
     }
 
     mutating func settle(_ answer: GateAnswer) {

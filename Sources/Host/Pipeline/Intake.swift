@@ -29,15 +29,19 @@ struct Intake: Taking {
         }
         note(decoded, from: route.adapter, requestID)
         return await take(
-            decoded, from: route.adapter, receivedAt: request.receivedAt, eventLoop: eventLoop, deadline: deadline)
+            decoded, from: route.adapter, resolves: route.resolves, receivedAt: request.receivedAt,
+            eventLoop: eventLoop,
+            deadline: deadline)
     }
 
     /// From the policies on: also for signals that came in by no request.
+    /// - Parameter resolves: false for senders that report no ends.
     func take(
-        _ decoded: Decoded, from adapter: PluginID, receivedAt: Timestamp, eventLoop: (any EventLoop)?,
+        _ decoded: Decoded, from adapter: PluginID, resolves: Bool = true, receivedAt: Timestamp,
+        eventLoop: (any EventLoop)?,
         deadline: ContinuousClock.Instant
     ) async -> IntakeAnswer {
-        var docket = Docket(count: decoded.signals.count)
+        var docket = Docket(count: decoded.signals.count, from: resolves ? adapter : nil)
         let context = PolicyContext(adapter: adapter, receivedAt: receivedAt)
         for signal in decoded.signals {
             // Most chains have nothing to decide here.

@@ -67,7 +67,7 @@ import Testing
                 labels: Labels([]),
                 annotations: Labels([.init("note", note)], longestValue: Signal.Bounds.annotationValue))
             _ = await rig.decide(
-                to: Hands(isForLater: true), GateSignal(Fingerprint(signal.identity), signal))
+                to: Hands(isForLater: true), GateSignal(Fingerprint(signal.identity), signal, from: .none))
         }
         let found = try await rig.delivery.claim("file", as: ClaimTicket(), most: 256)
         #expect(found.more)

@@ -155,7 +155,7 @@ import Testing
         let held = try await claim(rig, mine.next())
         let key = Array("{test}:c:".utf8) + mine.claimer
         let words: [Character: [UInt8]] = [
-            "n": Array("1".utf8), "t": Array(held[0].token.text.utf8), "m": [32] + held[0].member.bytes,
+            "n": Array("1".utf8), "t": Array(String(held[0].token.ticks).utf8), "m": [32] + held[0].member.bytes,
         ]
         _ = try await rig.store.send(RedisCommand("DEL").adding(key))
         _ = try await rig.store.send(

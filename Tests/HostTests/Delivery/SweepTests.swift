@@ -64,7 +64,7 @@ import Testing
             #expect(try await rig.number("ZCARD", "{test}:due") == 1)
             #expect(try await rig.delivery.sweep(most: 5).more == false)
         }
-        try await rig.at(.minutes(511))
+        try await rig.at(.hours(26) + .minutes(1))
         #expect(try await rig.delivery.sweep(most: 100).queued)
         #expect(try await rig.deliver().map(\.reason) == Array(repeating: .forgotten, count: 5))
     }

@@ -13,12 +13,14 @@ import Testing
         try await rig.at(.seconds(10))
         let outcome = await rig.decide(try Rig.signal())[0]
         #expect(outcome.verdict == .accepted)
-        #expect(outcome.episode == Rig.epoch + 10_000)
+        #expect(outcome.episode == Rig.reading(.seconds(10)))
         #expect(outcome.count == 1)
         #expect(outcome.policy == "persist")
         let delivered = try await rig.deliver()
         #expect(delivered.map(\.state) == [.firing])
-        #expect(delivered[0].id == "\(try Rig.signal().fingerprint)-\(Rig.epoch + 10_000)-\(Rig.epoch + 10_000)")
+        #expect(
+            delivered[0].id
+                == "\(try Rig.signal().fingerprint)-\(Rig.reading(.seconds(10)))-\(Rig.reading(.seconds(10)))")
         #expect(delivered[0].follows == nil)
         #expect(delivered[0].signal?.name == "A")
     }
@@ -185,9 +187,9 @@ import Testing
         try await rig.at(.zero)
         _ = await rig.decide(try Rig.signal())
         _ = try await rig.deliver()
-        try await rig.at(.minutes(509))
+        try await rig.at(.hours(26) - .seconds(1))
         #expect(try await rig.delivery.sweep(most: 100).queued == false)
-        try await rig.at(.minutes(510) + .seconds(1))
+        try await rig.at(.hours(26) + .seconds(1))
         #expect(try await rig.delivery.sweep(most: 100).queued)
         #expect(try await rig.deliver().map(\.reason) == [.forgotten])
     }

@@ -9,8 +9,7 @@ import TestSupport
 
 @testable import Host
 
-/// A gate on a real Redis whose time a test moves by itself: the store's clock is max(TIME, clock + 1), so a clock that
-/// is set ahead of TIME stands still but for the calls, one reading each.
+/// A gate on a real Redis whose time a test moves by itself: the scripts take the time from the key `time`, while there is one.
 final class GateRig: Sendable {
     let redis: RedisServer
     let configuration: HostConfiguration
@@ -21,8 +20,31 @@ final class GateRig: Sendable {
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let running: Task<Void, Never>
 
-    /// An hour ahead of any TIME that this test could see.
-    static let epoch: Int64 = 4_000_000_000_000
+    /// In ms, ahead of any TIME that this test could see.
+    static let epoch: Int64 = 2_000_000_000_000
+
+    /// In front of every script: the time is that of the key `time`, else the server's. The write whose number the key `fault`
+    /// holds, and with it the script, fails; with `faults` every write from there on.
+    static let prologue = """
+        local real, written = redis, 0
+        local base = string.sub(KEYS[1], 1, -6)
+        local WRITES = {SET = 1, MSET = 1, HSET = 1, HDEL = 1, HINCRBY = 1, ZADD = 1, ZREM = 1, RPUSH = 1, LTRIM = 1, SADD = 1,
+          DEL = 1, UNLINK = 1, PEXPIRE = 1}
+        local at, from = tonumber(real.call('GET', base .. 'fault') or '0'), tonumber(real.call('GET', base .. 'faults') or '0')
+        local redis = {sha1hex = real.sha1hex, error_reply = real.error_reply, pcall = real.pcall, call = function(name, ...)
+          if WRITES[name] and at + from > 0 then
+            written = written + 1
+            if written == at or (from > 0 and written >= from) then error({err = 'ERR injected'}) end
+          end
+          return real.call(name, ...)
+        end}
+        local function read_time()
+          local set = real.call('GET', base .. 'time')
+          if set then return tonumber(set) end
+          local time = real.call('TIME')
+          return time[1] * 1000000 + time[2]
+        end
+        """
 
     init(
         sinks: [(PluginID, HostConfiguration.WhenFull)] = [("file", .refuse)],
@@ -54,7 +76,7 @@ final class GateRig: Sendable {
         } catch {
             throw TestFailure("\(error): \(store.state)")
         }
-        if clock { try await set(clock: Self.epoch) }
+        if clock { try await at(.zero) }
     }
 
     deinit {
@@ -95,7 +117,9 @@ final class GateRig: Sendable {
         return HostConfiguration(
             server: .init(
                 listen: .init(host: "127.0.0.1", port: 0), admin: nil, adminTokenFile: nil, limits: .init(), tls: nil),
-            state: .init(store: .embedded(directory: "unused"), timeout: .seconds(5), prefix: "test"), routes: [],
+            state: .init(
+                store: .embedded(directory: "unused"), timeout: .seconds(5), prefix: "test", prologue: prologue),
+            routes: [],
             policies: [], gatePolicies: policies,
             sinks: sinks.map { .init(name: $0.0, use: "test", whenFull: $0.1, plugin: plugin) })
     }
@@ -112,10 +136,16 @@ final class GateRig: Sendable {
 
     // MARK: Time, from the epoch, in ms
 
-    func set(clock: Int64) async throws { try await redis.command("SET", "{test}:clock", String(clock - 1)) }
+    /// The last reading given out, in µs.
+    func set(clock: Int64) async throws { try await redis.command("SET", "{test}:clock", String(clock)) }
 
-    /// The next reading is at least `time` ms after the epoch.
-    func at(_ time: Duration) async throws { try await set(clock: Self.epoch + time.milliseconds) }
+    /// It is `time` after the epoch.
+    func at(_ time: Duration) async throws {
+        try await redis.command("SET", "{test}:time", String(Self.reading(time)))
+    }
+
+    /// The first reading that is given out then, in µs.
+    static func reading(_ time: Duration) -> Int64 { (epoch + time.milliseconds) * 1_000 }
 
     static func time(_ time: Duration) -> Timestamp { Timestamp(milliseconds: epoch + time.milliseconds) }
 
@@ -123,7 +153,8 @@ final class GateRig: Sendable {
 
     static func signal(
         _ name: String = "A", _ status: Signal.Status = .firing, starts: Duration? = nil, ends: Duration? = nil,
-        target: String? = nil, namespace: String? = nil, note: String? = nil, isKnown: Bool = false
+        target: String? = nil, namespace: String? = nil, note: String? = nil, from reporter: String = "A",
+        isKnown: Bool = false
     ) throws -> GateSignal {
         let entries = [("alertname", name), ("pod", target ?? ""), ("namespace", namespace ?? "")].filter {
             !$0.1.isEmpty
@@ -134,7 +165,9 @@ final class GateRig: Sendable {
             annotations: Labels(note.map { [.init("note", $0)] } ?? []),
             target: target.map { Target(kind: "pod", namespace: namespace, name: $0) },
             startsAt: starts.map(time), endsAt: ends.map(time))
-        return GateSignal(Fingerprint(signal.identity), signal, isKnown: isKnown)
+        return GateSignal(
+            Fingerprint(signal.identity), signal, from: Reporter("alertmanager", [.init("replica", reporter)]),
+            isKnown: isKnown)
     }
 
     func decide(_ signals: GateSignal...) async -> [GateOutcome] {
@@ -159,6 +192,23 @@ final class GateRig: Sendable {
         let claims = try await claims(sink)
         if !claims.isEmpty { _ = try await delivery.acknowledge(sink, claims) }
         return claims.map(\.delivery)
+    }
+
+    /// The record of the problem that `signal(name)` is about.
+    func record(_ name: String) async throws -> PackedRecord {
+        let reply = try await answer("GET", [recordKey(name)])
+        guard let record = reply.bytesValue.flatMap({ PackedRecord($0) }) else {
+            throw TestFailure("no record: \(reply)")
+        }
+        return record
+    }
+
+    func write(record: [UInt8], of name: String) async throws {
+        _ = try await answer("SET", [recordKey(name), record])
+    }
+
+    private func recordKey(_ name: String) throws -> [UInt8] {
+        Array("{test}:r:".utf8) + (try Self.signal(name).fingerprint.bytes)
     }
 
     func number(_ words: String...) async throws -> Int64? {

@@ -11,14 +11,14 @@ import Testing
         _ number: Int, moment: Int, bytes: Int = 700, version: Int = 0, note: UInt8 = 1, repeats: Bool = false
     ) throws -> ReplayMemory.Signal {
         let identity = try Identity(family: "test", fields: [.init("n", String(number))])
-        var record = [UInt8](repeating: 0, count: 60)
-        for place in 0..<6 {
-            record[14 + place] = UInt8(truncatingIfNeeded: version >> (8 * place))
-            record[20 + place] = UInt8(truncatingIfNeeded: moment >> (8 * place))
+        var record = [UInt8](repeating: 0, count: 74)
+        for place in 0..<7 {
+            record[15 + place] = UInt8(truncatingIfNeeded: version >> (8 * place))
+            record[22 + place] = UInt8(truncatingIfNeeded: moment >> (8 * place))
         }
         return ReplayMemory.Signal(
             fingerprint: Fingerprint(identity), record: try #require(PackedRecord(record)),
-            document: [UInt8](repeating: note, count: bytes - 60 - ReplayMemory.overhead), arguments: [],
+            document: [UInt8](repeating: note, count: bytes - 74 - ReplayMemory.overhead), arguments: [],
             isRepeat: repeats)
     }
 

@@ -12,6 +12,7 @@ import Testing
     /// The first word after a loss is no answer; the ones after it come from a store that knows again.
     private func lose(_ rig: Rig) async throws {
         try await rig.redis.command("FLUSHALL")
+        try await rig.at(.zero)
         let refused = await rig.decide(try Rig.signal("Witness"))[0]
         #expect(refused.verdict == .unavailable)
         try await opens(rig)

@@ -68,7 +68,7 @@ import Testing
                 identity: Identity(family: "alert", fields: [.init("x", target + note)]), name: "NodeDown",
                 status: .firing,
                 labels: base.labels, target: base.target)
-            return GateSignal(Fingerprint(signal.identity), signal)
+            return GateSignal(Fingerprint(signal.identity), signal, from: .none)
         }
         try await rig.at(.zero)
         #expect(await rig.verdict(try on("a", "1")) == .accepted)

@@ -76,7 +76,7 @@ import Testing
         let rig = try await GateRig()
         #expect(rig.witness.losses == [])
         let born = try await rig.redis.command("GET", "{test}:born").string
-        try await rig.set(clock: 4_999_999_999_999)
+        try await rig.set(clock: 4_999_999_999_999_999)
         func verified(_ occasion: RedisStore.Occasion) async throws -> RedisError? {
             let connection = try await RedisConnection.connect(
                 to: RedisEndpoint(.unix(path: rig.redis.socketPath)), on: MultiThreadedEventLoopGroup.singleton.next())
@@ -89,7 +89,7 @@ import Testing
         #expect(try await verified(.open) == nil)
         #expect(rig.witness.losses == [])
         // An older copy of itself. One that is open must be shut first, and opened again.
-        try await rig.set(clock: 4_500_000_000_000)
+        try await rig.set(clock: 4_500_000_000_000_000)
         #expect(try await verified(.open)?.code == .emptied)
         #expect(rig.witness.losses == [])
         #expect(try await verified(.opening) == nil)
