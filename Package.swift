@@ -141,7 +141,7 @@ let package = Package(
             dependencies: [
                 "Adapters", "SignalKit", "SignalTesting", "JSON", "Kubernetes", "TestSupport", "TestAPIServer",
             ],
-            exclude: ["Fixtures/README.md"],
+            exclude: ["Fixtures/README.md", "Cases"],
             resources: [
                 .embedInCode("Fixtures/alertmanager-firing.json"), .embedInCode("Fixtures/alertmanager-resolved.json"),
                 .embedInCode("Fixtures/prometheus-firing.json"), .embedInCode("Fixtures/prometheus-resolved.json"),

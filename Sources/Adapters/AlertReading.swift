@@ -4,14 +4,7 @@ import SignalKit
 /// What Prometheus and Alertmanager say alike: one alert as a JSON object, and what follows from its labels.
 struct AlertReading: Sendable {
     private let identity: IdentityRule
-    private let target: [String]
-
-    /// The labels that name a target, the most specific owner first: an alert about a deployment often carries the
-    /// pod that reported it too.
-    static let targetLabels = [
-        "deployment", "statefulset", "daemonset", "replicaset", "cronjob", "job_name", "persistentvolumeclaim",
-        "horizontalpodautoscaler", "poddisruptionbudget", "service", "pod", "node",
-    ]
+    private let target: AlertTarget
 
     /// The name of an alert without `alertname`; Alertmanager takes such alerts, so we do.
     static let unnamed = "unnamed"
@@ -19,7 +12,7 @@ struct AlertReading: Sendable {
     /// Reads the keys `identity` and `target`.
     init(_ config: inout ConfigReader) throws(ConfigError) {
         identity = try IdentityRule(&config)
-        target = try config.texts("target", default: Self.targetLabels, count: 0...64)
+        target = AlertTarget(try config.texts("target", default: AlertTarget.labels, count: 0...64))
     }
 
     /// The signal that an alert's labels and times make.
@@ -28,7 +21,7 @@ struct AlertReading: Sendable {
         _ alert: AlertFields, _ status: Signal.Status, startsAt: Timestamp?, endsAt: Timestamp?
     ) throws(AlertFault) -> Signal {
         let labels = alert.labels
-        let target = target(of: labels)
+        let target = target.target(of: labels)
         do {
             return try Signal(
                 identity: identity.identity(of: labels, target: target), name: labels["alertname"] ?? Self.unnamed,
@@ -38,16 +31,6 @@ struct AlertReading: Sendable {
         } catch {
             throw AlertFault("labels", error.message)
         }
-    }
-
-    private func target(of labels: Labels) -> Target? {
-        for label in target {
-            guard let name = labels[label] else { continue }
-            let namespace = labels["exported_namespace"] ?? labels["namespace"]
-            // kube-state-metrics calls it job_name because Prometheus has taken `job` for itself.
-            return Target(kind: label == "job_name" ? "job" : label, namespace: namespace, name: name)
-        }
-        return nil
     }
 }
 

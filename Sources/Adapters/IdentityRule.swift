@@ -6,7 +6,8 @@ enum IdentityRule: Sendable, Equatable {
     case allBut([String])
     /// These labels, as far as the alert has them.
     case only([String])
-    /// The alert's name and its target: `alertname`, `namespace`, `kind`, `name`.
+    /// The alert's name and its target: `alertname`, `namespace`, `kind`, `name`. All labels but those of `fallback` when
+    /// it has no target: two problems must not become one.
     case target
 
     static let fallback = ["prometheus_replica", "replica"]
@@ -54,13 +55,10 @@ enum IdentityRule: Sendable, Equatable {
         case .allBut(let excluded): return try Identity(family: family, of: labels) { !excluded.contains($0) }
         case .only(let names): return try Identity(family: family, of: labels) { names.contains($0) }
         case .target:
-            var fields: [Identity.Field] = []
+            guard let target else { return try Self.allBut(Self.fallback).identity(of: labels, target: nil) }
+            var fields = [Identity.Field("kind", target.kind), Identity.Field("name", target.name)]
             if let name = labels["alertname"] { fields.append(.init("alertname", name)) }
-            if let target {
-                if let namespace = target.namespace { fields.append(.init("namespace", namespace)) }
-                fields.append(.init("kind", target.kind))
-                fields.append(.init("name", target.name))
-            }
+            if let namespace = target.namespace { fields.append(.init("namespace", namespace)) }
             return try Identity(family: family, fields: fields)
         }
     }

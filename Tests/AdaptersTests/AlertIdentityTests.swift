@@ -1,5 +1,6 @@
 import Adapters
 import SignalKit
+import TestSupport
 import Testing
 
 struct AlertIdentityTests {
@@ -24,6 +25,13 @@ struct AlertIdentityTests {
         #expect(try signal().identity != signal(#"{"alertname":"A","namespace":"shop"}"#).identity)
     }
 
+    @Test func anHAPairsWebhookSpeaksOfOneProblem() throws {
+        let body = try Repository.text("Tests/AdaptersTests/Cases/ha-pair-AB.json")
+        let decoded = try adapter(AlertmanagerAdapter.self).decode(body)
+        #expect(decoded.signals.map(\.status) == [.resolved, .firing])
+        #expect(Set(decoded.signals.map(\.identity)).count == 1)
+    }
+
     @Test func labelsCanBeExcluded() throws {
         let identity = try signal(nil, [("identity", mapping([("exclude", texts("pod", "team"))]).content)]).identity
         #expect(identity.fields.map(\.name) == ["alertname", "namespace", "prometheus_replica", "replica"])
@@ -41,7 +49,10 @@ struct AlertIdentityTests {
         let identity = try signal(nil, target).identity
         #expect(identity.fields.map(\.name) == ["alertname", "kind", "name", "namespace"])
         #expect(identity.fields.map(\.value) == ["A", "pod", "checkout-1", "shop"])
-        #expect(try signal(#"{"alertname":"A","team":"x"}"#, target).identity.fields.map(\.name) == ["alertname"])
+        // Without a target there is nothing to tell two problems apart by but their labels.
+        #expect(
+            try signal(#"{"alertname":"A","team":"x","replica":"a"}"#, target).identity.fields.map(\.name)
+                == ["alertname", "team"])
     }
 
     @Test func theFirstLabelOfTheListNamesTheTarget() throws {
@@ -50,7 +61,7 @@ struct AlertIdentityTests {
         #expect(try signal(all).target == Target(kind: "deployment", namespace: "shop", name: "d.v2"))
         #expect(
             try signal(all, [("target", texts("host", "node", "pod"))]).target
-                == Target(kind: "node", namespace: "shop", name: "n"))
+                == Target(kind: "node", namespace: nil, name: "n"))
         #expect(try signal(all, [("target", texts())]).target == nil)
         #expect(
             try signal(#"{"alertname":"A","job_name":"backup-29","job":"kube-state-metrics"}"#).target
@@ -66,7 +77,7 @@ struct AlertIdentityTests {
         var config = ConfigReader.describing()
         _ = try PrometheusAdapter(&config, .silent)
         #expect(config.errors.isEmpty)
-        #expect(config.keys.map(\.path) == ["identity", "identity.exclude", "identity.labels", "target", "skew"])
+        #expect(config.keys.map(\.path) == ["identity", "identity.exclude", "identity.labels", "target"])
         #expect(config.keys.first?.fallback == "{exclude: [prometheus_replica, replica]}")
     }
 

@@ -1,0 +1,159 @@
+import Adapters
+import JSON
+import SignalKit
+import TestSupport
+import Testing
+
+/// Every alert of kube-prometheus and kube-prometheus-stack, with the labels that it arrives with: the series' own, those that the scrape
+/// adds, with both settings of `honor_labels`, and what the rule's expression leaves of them. Several installations, which name their
+/// exporters differently. Cases/README.md has the files' form.
+struct AlertTargetTests {
+    struct Rule: Sendable, CustomTestStringConvertible {
+        let alert, of, target: String
+        let unhonored: String?
+        let has: [String: String]
+        let by: [String]?
+        let without: [String]
+        var testDescription: String { alert }
+    }
+
+    static func strings(_ value: JSONValue?) -> [String: String] {
+        var found: [String: String] = [:]
+        for member in value?.object.map({ Array($0) }) ?? [] { found[member.key] = member.value.string }
+        return found
+    }
+
+    static let rules: [Rule] = {
+        let lines = (try? Repository.text("Tests/AdaptersTests/Cases/kube-prometheus-alerts.jsonl")) ?? ""
+        return lines.split(separator: "\n").compactMap { line in
+            guard let root = try? JSONDocument.parse(Array(line.utf8)).root else { return nil }
+            func list(_ name: String) -> [String]? { root[name]?.array.map { $0.compactMap(\.string) } }
+            return Rule(
+                alert: root["alert"]?.string ?? "", of: root["of"]?.string ?? "", target: root["target"]?.string ?? "",
+                unhonored: root["unhonored"]?.string, has: strings(root["has"]), by: list("by"),
+                without: list("without") ?? [])
+        }
+    }()
+
+    static let installations: [(name: String, scrapes: [String: [String: String]])] = {
+        let text = (try? Repository.text("Tests/AdaptersTests/Cases/kube-prometheus-scrapes.json")) ?? "{}"
+        guard let root = try? JSONDocument.parse(Array(text.utf8)).root, let object = root.object else { return [] }
+        return object.map { member in
+            var scrapes: [String: [String: String]] = ["nothing": [:]]
+            for scrape in member.value.object.map({ Array($0) }) ?? [] { scrapes[scrape.key] = strings(scrape.value) }
+            return (member.key, scrapes)
+        }
+    }()
+
+    /// As Prometheus joins a series' labels with its target's.
+    private func labels(_ rule: Rule, of scrape: [String: String], honored: Bool) -> [String: String] {
+        var labels = scrape
+        for (name, value) in rule.has {
+            labels[scrape[name] == nil || honored ? name : "exported_" + name] = value
+        }
+        if let by = rule.by { labels = labels.filter { by.contains($0.key) } }
+        for name in rule.without { labels[name] = nil }
+        labels.merge(["alertname": rule.alert, "severity": "warning", "prometheus": "monitoring/k8s"]) { $1 }
+        return labels
+    }
+
+    private func described(_ target: Target?) -> String {
+        target.map { "\($0.kind) \($0.namespace ?? "-")/\($0.name)" } ?? "none"
+    }
+
+    private func expected(_ rule: Rule, _ scrape: [String: String], honored: Bool) -> String {
+        let text = honored ? rule.target : rule.unhonored ?? rule.target
+        let namespace = scrape["namespace"] ?? "-"
+        switch text {
+        case "pod scrape": return "pod \(namespace)/\(scrape["pod"] ?? "")"
+        case "service scrape": return "service \(namespace)/\(scrape["service"] ?? "")"
+        default: return text.replacing("scrape/", with: "\(namespace)/")
+        }
+    }
+
+    @Test(arguments: [true, false]) func theTargetOfAnAlertIsItsSubjectAndNeverTheExporter(_ honored: Bool) throws {
+        let gate = try adapter(PrometheusAdapter.self)
+        #expect(Self.rules.count > 140 && Self.installations.count == 4)
+        for (name, scrapes) in Self.installations {
+            for rule in Self.rules {
+                let scrape = try #require(scrapes[rule.of])
+                let labels = labels(rule, of: scrape, honored: honored)
+                let target = try gate.one(Self.body(labels)).target
+                #expect(
+                    described(target) == expected(rule, scrape, honored: honored), "\(rule.alert) of \(name): \(labels)"
+                )
+            }
+        }
+    }
+
+    private func target(_ labels: KeyValuePairs<String, String>) throws -> String {
+        var all = ["alertname": "A"]
+        for (name, value) in labels { all[name] = value }
+        return described(try adapter(PrometheusAdapter.self).one(Self.body(all)).target)
+    }
+
+    private static func body(_ labels: [String: String]) throws -> String {
+        let tree: JSONTree = [["labels": .object(labels.mapValues { .string($0) })]]
+        return String(decoding: try tree.text(), as: UTF8.self)
+    }
+
+    @Test func eightNodesAreEightTargets() throws {
+        let body = try Repository.text("Tests/AdaptersTests/Cases/kubenodenotready-8-nodes.json")
+        let decoded = try adapter(AlertmanagerAdapter.self).decode(body)
+        #expect(Set(decoded.signals.compactMap(\.target)).count == 8)
+        #expect(decoded.signals.first?.target == Target(kind: "node", namespace: nil, name: "worker-00"))
+        let byTarget = try adapter(AlertmanagerAdapter.self, [("identity", .scalar("target", plain: true))])
+        #expect(Set(try byTarget.decode(body).signals.map(\.identity)).count == 8)
+        let pod = try Repository.text("Tests/AdaptersTests/Cases/kubepodcrashlooping.json")
+        #expect(
+            try adapter(AlertmanagerAdapter.self).one(pod).target
+                == Target(kind: "pod", namespace: "shop", name: "checkout-6d9c7-x2x4q"))
+    }
+
+    /// The chart `prometheus` finds its targets by annotations, and adds the node of each.
+    @Test func theNodeThatAScrapeAddsIsNoSubject() throws {
+        let job = "kubernetes-service-endpoints"
+        #expect(
+            try target([
+                "job": job, "service": "prometheus-kube-state-metrics", "node": "worker-9", "namespace": "shop",
+                "pod": "checkout-1",
+            ]) == "pod shop/checkout-1")
+        #expect(
+            try target(["job": job, "service": "checkout", "node": "worker-9", "namespace": "shop"])
+                == "service shop/checkout")
+        #expect(
+            try target([
+                "job": job, "service": "prometheus-prometheus-node-exporter", "node": "worker-1", "namespace": "m",
+            ]) == "node -/worker-1")
+        #expect(try target(["job": "kubelet", "node": "worker-1", "pod": "p", "namespace": "shop"]) == "pod shop/p")
+    }
+
+    @Test func anApplicationThatHasMetricsOfItsOwnIsTheSubject() throws {
+        let shop = ["job": "checkout", "service": "checkout", "namespace": "shop"] as KeyValuePairs
+        #expect(try target(shop) == "service shop/checkout")
+        #expect(
+            try target(["job": "checkout", "service": "checkout", "pod": "checkout-6d-x2", "namespace": "shop"])
+                == "pod shop/checkout-6d-x2")
+        #expect(try target(["pod": "checkout-1", "node": "worker-1", "namespace": "shop"]) == "pod shop/checkout-1")
+        // An exporter beside the application in its pod, and one that runs alone.
+        #expect(
+            try target([
+                "job": "redis-exporter", "service": "redis", "pod": "redis-0", "container": "redis-exporter",
+                "namespace": "shop",
+            ]) == "pod shop/redis-0")
+        #expect(
+            try target([
+                "job": "redis-exporter", "service": "redis-exporter", "pod": "redis-exporter-6d-x2",
+            ]) == "none")
+        #expect(try target(["job": "blackbox-exporter", "instance": "https://example.org", "service": "bb"]) == "none")
+    }
+
+    @Test func aLabelOfTheSeriesComesBeforeTheScrapesAndWithItsOwnNamespace() throws {
+        #expect(
+            try target([
+                "exported_pod": "checkout-1", "exported_namespace": "shop", "pod": "ksm-1", "namespace": "monitoring",
+                "node": "worker-1", "service": "ksm", "job": "ksm",
+            ]) == "pod shop/checkout-1")
+        #expect(try target(["exported_service": "checkout", "namespace": "monitoring"]) == "service -/checkout")
+    }
+}
