@@ -27,7 +27,7 @@ public struct AlertmanagerAdapter: SignalAdapter {
     }
 
     private func signal(_ value: JSONValue, _ receivedAt: Timestamp) throws(AlertFault) -> Signal {
-        let alert = try AlertFields(value)
+        let alert = try AlertFields(value, by: .webhook)
         switch alert.status {
         case "firing"?: return try reading.signal(alert, .firing, startsAt: alert.startsAt, endsAt: alert.endsAt)
         case "resolved"?:

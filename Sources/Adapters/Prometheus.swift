@@ -4,21 +4,18 @@ public import SignalKit
 /// What Prometheus posts to an Alertmanager: an array of alerts without a status, `POST /api/v2/alerts`.
 ///
 /// Read as Alertmanager reads it: an absent `endsAt` is five minutes from now, an absent `startsAt` is now (or
-/// `endsAt`, when that is earlier), and Go's zero time is absent. Resolved means that `endsAt` has come, give or take
-/// `skew` between the two clocks.
+/// `endsAt`, when that is earlier), and Go's zero time is absent. Firing means that `endsAt` is in the future by the host's
+/// clock: a firing alert of a sender whose clock is a little ahead ends by itself.
 public struct PrometheusAdapter: SignalAdapter {
     public static let id: PluginID = "prometheus"
     private let reading: AlertReading
-    private let skew: Duration
 
     /// Alertmanager's `resolve_timeout`.
     private static let resolveTimeout = Duration.minutes(5)
 
     public init(_ config: inout ConfigReader, _ services: Services) throws(ConfigError) {
         reading = try AlertReading(&config)
-        // A firing alert's endsAt is 4 × max(evaluation interval, resend delay) ahead: 4 minutes with the default
-        // delay of 1 minute, which leaves 30 s far from both. Shorter delays need a smaller skew.
-        skew = try config.duration("skew", default: .seconds(30), in: .zero...(.minutes(3)))
+        config.removed("skew", "an endsAt in the future is firing, as in Alertmanager. Delete the key.")
     }
 
     /// - Throws: `AdapterError`: `malformed` for what is not JSON, `tooLarge` past 64 levels of nesting, `unexpected`
@@ -40,14 +37,14 @@ public struct PrometheusAdapter: SignalAdapter {
     }
 
     private func signal(_ value: JSONValue, _ receivedAt: Timestamp) throws(AlertFault) -> Signal {
-        let alert = try AlertFields(value)
+        let alert = try AlertFields(value, by: .api)
         guard let endsAt = alert.endsAt else {
             let startsAt = alert.startsAt ?? receivedAt
             let endsAt = receivedAt.advanced(by: Self.resolveTimeout)
             guard startsAt <= endsAt else { throw AlertFault("startsAt", "after endsAt") }
             return try reading.signal(alert, .firing, startsAt: startsAt, endsAt: endsAt)
         }
-        let status: Signal.Status = endsAt <= receivedAt.advanced(by: skew) ? .resolved : .firing
+        let status: Signal.Status = endsAt > receivedAt ? .firing : .resolved
         return try reading.signal(alert, status, startsAt: alert.startsAt ?? min(receivedAt, endsAt), endsAt: endsAt)
     }
 }

@@ -116,6 +116,8 @@ public struct JSONObject: Sequence, Sendable {
         public var value: JSONValue { JSONValue(document: document, place: place + 1) }
         /// Compares without making a string.
         public func isNamed(_ name: StaticString) -> Bool { document.matches(place, name) }
+        /// The same, whatever the case of ASCII letters.
+        package func isNamed(anyCase name: StaticString) -> Bool { document.matches(place, anyCase: name) }
     }
 
     public struct Iterator: IteratorProtocol {
@@ -177,5 +179,17 @@ extension JSONDocument {
         let text = text(place)
         guard text.count == wanted.utf8CodeUnitCount else { return false }
         return text.elementsEqual(UnsafeBufferPointer(start: wanted.utf8Start, count: text.count))  // SAFETY: static
+    }
+
+    fileprivate func matches(_ place: Int, anyCase wanted: StaticString) -> Bool {
+        let text = text(place)
+        guard text.count == wanted.utf8CodeUnitCount else { return false }
+        func lower(_ byte: UInt8) -> UInt8 {
+            (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+        }
+        // SAFETY: static
+        return text.elementsEqual(UnsafeBufferPointer(start: wanted.utf8Start, count: text.count)) {
+            lower($0) == lower($1)
+        }
     }
 }

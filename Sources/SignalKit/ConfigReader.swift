@@ -63,6 +63,14 @@ public struct ConfigReader {
         record.errors.append(ConfigError(path: key.map(full) ?? path, mark: entry?.value.mark ?? mark, message))
     }
 
+    /// A key of an earlier version: an error where it stands, and no part of the reference.
+    /// - Parameter message: why it is gone, and what to write now.
+    public mutating func removed(_ key: String, _ message: String) {
+        guard has(key) else { return }
+        asked.insert(key)
+        report(key, "\(key) was removed: \(message)")
+    }
+
     /// Ends the reading: records an error for every key that nobody asked for.
     public mutating func finish() {
         for entry in entries where !asked.contains(entry.key) {

@@ -1,5 +1,6 @@
 import Adapters
 import SignalKit
+import TestSupport
 import Testing
 
 struct PrometheusTests {
@@ -15,8 +16,7 @@ struct PrometheusTests {
 
     @Test func whatARealPrometheusSendsIsRead() throws {
         let received = try at("2026-11-23T20:41:49.700Z")
-        let firing = try adapter(PrometheusAdapter.self, [("skew", .scalar("1s", plain: true))])
-            .one(Fixture.prometheusFiring, receivedAt: received)
+        let firing = try gate.one(Fixture.prometheusFiring, receivedAt: received)
         #expect(firing.status == .firing)
         #expect(firing.name == "AlwaysFiring")
         #expect(firing.target == Target(kind: "deployment", namespace: "shop", name: "checkout"))
@@ -25,7 +25,7 @@ struct PrometheusTests {
             firing.identity.fields.map(\.name) == ["alertname", "deployment", "namespace", "prometheus", "severity"])
         let resolved = try gate.one(Fixture.prometheusResolved, receivedAt: received)
         #expect(resolved.status == .resolved)
-        #expect(resolved.target == Target(kind: "node", namespace: "shop", name: "ip-10-0-0-7.example.org"))
+        #expect(resolved.target == Target(kind: "node", namespace: nil, name: "ip-10-0-0-7.example.org"))
         #expect(resolved.annotations["summary"] == "This one ends")
     }
 
@@ -38,23 +38,35 @@ struct PrometheusTests {
     }
 
     @Test(arguments: [
-        ("2026-08-01T12:04:00Z", Signal.Status.firing), ("2026-08-01T12:00:30.001Z", .firing),
-        ("2026-08-01T12:00:30Z", .resolved), ("2026-08-01T12:00:00Z", .resolved), ("2026-08-01T11:30:00Z", .resolved),
+        ("2026-08-01T12:04:00Z", Signal.Status.firing), ("2026-08-01T12:00:20Z", .firing),
+        ("2026-08-01T12:00:00.001Z", .firing), ("2026-08-01T12:00:00Z", .resolved),
+        ("2026-08-01T11:30:00Z", .resolved),
     ])
-    func anEndThatHasComeIsAResolve(_ endsAt: String, _ status: Signal.Status) throws {
+    func anEndInTheFutureIsFiringAndOneThatHasComeIsAResolve(_ endsAt: String, _ status: Signal.Status) throws {
         let signal = try gate.one(alert("2026-08-01T11:00:00Z", endsAt))
         #expect(signal.status == status)
         #expect(signal.endsAt == (try at(endsAt)))
     }
 
-    @Test func theSkewBetweenTheClocksIsConfigurable() throws {
-        let exact = try adapter(PrometheusAdapter.self, [("skew", .scalar("0s", plain: true))])
-        #expect(try exact.one(alert("2026-08-01T11:00:00Z", "2026-08-01T12:00:00.001Z")).status == .firing)
-        #expect(try exact.one(alert("2026-08-01T11:00:00Z", "2026-08-01T12:00:00Z")).status == .resolved)
+    /// vmalert with an interval of 5 s is 20 s ahead.
+    @Test func aShortIntervalIsFiring() throws {
+        let body = try Repository.text("Tests/AdaptersTests/Cases/vmalert-interval-5s.json")
+        #expect(try gate.one(body, receivedAt: at("2026-12-01T09:32:03Z")).status == .firing)
+        #expect(try gate.one(body, receivedAt: at("2026-12-01T09:32:24Z")).status == .resolved)
+    }
+
+    @Test func theKeySkewIsAnErrorThatSaysWhy() throws {
+        var config = ConfigReader(mapping([("skew", .scalar("30s", plain: true))]), path: "adapters[0]")
+        _ = try PrometheusAdapter(&config, .silent)
+        config.finish()
+        #expect(
+            config.errors.map(\.message) == [
+                "skew was removed: an endsAt in the future is firing, as in Alertmanager. Delete the key."
+            ])
     }
 
     @Test func absentTimesAreReadAsAlertmanagerReadsThem() throws {
-        for nothing in [nil, "", "0001-01-01T00:00:00Z"] {
+        for nothing in [nil, "0001-01-01T00:00:00Z", "0001-01-01T00:00:00"] {
             let bare = try gate.one(alert(nothing, nothing))
             #expect(bare.status == .firing && bare.startsAt == noon)
             #expect(bare.endsAt == noon.advanced(by: .minutes(5)))

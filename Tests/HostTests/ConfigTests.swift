@@ -41,7 +41,7 @@ import Testing
             adapters:
               - {use: alertmanager, path: /a, authenticate: {bearer: {token_file: ./t}}}
               - {use: alertmanager, path: /b, authenticate: {hmac: {key_file: ./k}}}
-              - {use: prometheus, path: /api/v2/alerts, authenticate: {hmac: {key_file: ./k, header: X-Hub}}, skew: 9s}
+              - {use: prometheus, path: /api/v2/alerts, authenticate: {hmac: {key_file: ./k, header: X-Hub}}}
             sources: []
             policies:
               - {use: filter, drop: [Watchdog]}
