@@ -1,8 +1,11 @@
 import Glibc
+import JSON
 import SignalKit
 
-/// Which events become signals, and how severe they are. Patterns are those of a shell: `Failed*`, `kube-?`.
+/// Which events become signals, how severe they are, and for how long. Patterns are those of a shell: `Failed*`, `kube-?`.
 struct EventChoice: Sendable {
+    /// An event never says that its problem is over.
+    private let endsAfter: Duration
     private let types: [String]
     private let reasons: [String]
     private let namespaces: [String]
@@ -22,12 +25,14 @@ struct EventChoice: Sendable {
         ("FailedAttachVolume", "warning"), ("FailedCreatePodSandBox", "warning"), ("Unhealthy", "warning"),
     ].map(Severity.init)
 
-    /// Reads the keys `types`, `reasons`, `namespaces` and `severity`.
+    /// Reads the keys `types`, `reasons`, `namespaces`, `severity` and `ends_after`.
     init(_ config: inout ConfigReader) throws(ConfigError) {
         types = try config.texts("types", default: ["Warning"], count: 1...16)
         reasons = try config.texts("reasons", default: ["*"], count: 1...256)
         namespaces = try config.texts("namespaces", default: ["*"], count: 1...256)
         severities = Self.severities(&config) + Self.known
+        // Twice the 30 minutes after which a recorder refreshes a series.
+        endsAfter = try config.duration("ends_after", default: .hours(1), in: .minutes(1)...(.hours(7 * 24)))
     }
 
     private static func severities(_ config: inout ConfigReader) -> [Severity] {
@@ -48,39 +53,56 @@ struct EventChoice: Sendable {
         }
     }
 
-    /// - Returns: nil for an event that is not asked for.
-    func signal(_ event: EventFields) throws(EventFault) -> Signal? {
-        let namespace = event.object.namespace ?? ""
-        guard Self.fits(event.type, types), Self.fits(event.reason, reasons), Self.fits(namespace, namespaces) else {
-            return nil
-        }
-        var identity = [
-            Identity.Field("reason", event.reason), Identity.Field("kind", event.object.kind),
-            Identity.Field("name", event.object.name),
-        ]
-        if let version = event.object.apiVersion { identity.append(.init("apiVersion", version)) }
-        if let namespace = event.object.namespace { identity.append(.init("namespace", namespace)) }
-        if let uid = event.object.uid { identity.append(.init("uid", uid)) }
+    /// Whether an event is asked for. Reads no more of it than that takes: an event that nobody wants need not be readable.
+    func wants(_ event: JSONObject) -> Bool {
+        func text(_ object: JSONObject?, _ field: String) -> String { object?[field]?.string ?? "" }
+        let object = event["involvedObject"]?.object ?? event["regarding"]?.object
+        return Self.fits(text(event, "type"), types) && Self.fits(text(event, "reason"), reasons)
+            && Self.fits(text(object, "namespace"), namespaces)
+    }
+
+    /// - Returns: nil for an event whose end has passed.
+    func signal(_ event: EventFields, receivedAt: Timestamp) throws(EventFault) -> Signal? {
+        // A reporter's clock that runs ahead makes an episode no longer.
+        let last = min(event.last ?? event.first ?? event.created ?? receivedAt, receivedAt)
+        let endsAt = last.advanced(by: endsAfter)
+        guard endsAt > receivedAt else { return nil }
         do throws(SignalError) {
-            return try Signal(
-                identity: Identity(family: "kubernetes-event", fields: identity), name: event.reason, status: .firing,
-                severity: severity(event),
-                labels: Self.labels([
+            let labels = try Labels(
+                Self.entries([
                     ("reason", event.reason), ("type", event.type), ("kind", event.object.kind),
                     ("namespace", event.object.namespace), ("name", event.object.name), ("component", event.component),
                     ("host", event.host),
-                ]),
-                annotations: Self.labels(
-                    [
+                ]))
+            return try Signal(
+                identity: Self.identity(event), name: event.reason, status: .firing, severity: severity(event),
+                labels: labels,
+                annotations: Annotations.fitting(
+                    Self.entries([
                         ("message", event.message), ("action", event.action), ("count", String(event.count)),
                         ("last", event.last?.description),
-                    ], longest: Signal.Bounds.annotationValue),
+                    ]), beside: labels),
                 target: Target(
                     kind: event.object.kind, namespace: event.object.namespace, name: event.object.name),
-                startsAt: event.first)
+                startsAt: event.first, endsAt: endsAt)
         } catch {
             throw EventFault("event", error.message)
         }
+    }
+
+    /// Reason and object. Not the version of its API: reporters differ in it, or leave it out. Of a Node not the uid either: kubelet
+    /// gives its name, the node controller the real one, others none.
+    private static func identity(_ event: EventFields) throws(SignalError) -> Identity {
+        let object = event.object
+        var fields = [
+            Identity.Field("reason", event.reason), Identity.Field("kind", object.kind),
+            Identity.Field("name", object.name),
+        ]
+        if let group = object.group { fields.append(.init("group", group)) }
+        if let namespace = object.namespace { fields.append(.init("namespace", namespace)) }
+        let isNode = object.kind == "Node" && object.group == nil
+        if !isNode, let uid = object.uid { fields.append(.init("uid", uid)) }
+        return try Identity(family: "kubernetes-event", fields: fields)
     }
 
     private func severity(_ event: EventFields) -> String {
@@ -88,13 +110,8 @@ struct EventChoice: Sendable {
             ?? (event.type == "Warning" ? "warning" : "info")
     }
 
-    private static func labels(
-        _ pairs: [(String, String?)], longest: Int = Signal.Bounds.labelValue
-    ) throws(SignalError) -> Labels {
-        try Labels(
-            pairs.compactMap { name, value in
-                value.flatMap { $0.isEmpty ? nil : Labels.Entry(name, $0) }
-            }, longestValue: longest)
+    private static func entries(_ pairs: [(String, String?)]) -> [Labels.Entry] {
+        pairs.compactMap { name, value in value.flatMap { $0.isEmpty ? nil : Labels.Entry(name, $0) } }
     }
 
     private static func fits(_ text: String, _ patterns: [String]) -> Bool {

@@ -13,7 +13,8 @@ struct EventFields {
     static let versions = ["v1", "events.k8s.io/v1", "events.k8s.io/v1beta1"]
 
     struct Object {
-        let apiVersion: String?
+        /// Of its API, without the version; nil for the core group.
+        let group: String?
         let kind: String
         let namespace: String?
         let name: String
@@ -32,6 +33,8 @@ struct EventFields {
     let count: Int64
     let first: Timestamp?
     let last: Timestamp?
+    /// When the event itself was made.
+    let created: Timestamp?
 
     /// - Parameter list: `apiVersion` of the list that holds it: the API server leaves it out of the items.
     init(_ value: JSONValue, in list: String?) throws(EventFault) {
@@ -39,7 +42,9 @@ struct EventFields {
         // Readers differ in which of two they take, so neither is taken.
         guard event.firstDuplicateKey() == nil else { throw EventFault("event", "a field is given twice") }
         if let kind = try Self.text(event, "kind"), kind != "Event" { throw EventFault("kind", "not Event") }
-        guard let version = try Self.text(event, "apiVersion") ?? list, Self.versions.contains(version) else {
+        guard let version = try Self.text(event, "apiVersion") ?? Self.version(of: event) ?? list,
+            Self.versions.contains(version)
+        else {
             throw EventFault("apiVersion", "neither v1 nor events.k8s.io/v1")
         }
         let isNew = version != "v1"
@@ -67,8 +72,15 @@ struct EventFields {
         let times = (try Self.time(event, from), try Self.time(event, to), try Self.time(series, "lastObservedTime"))
         first = times.0 ?? seen
         last = times.2 ?? times.1 ?? seen
+        created = try Self.time(event["metadata"]?.object, "creationTimestamp")
         let counts = [series?["count"], event[name("count", "deprecatedCount")]].compactMap { $0?.integer }
         count = max(1, counts.max() ?? 1)
+    }
+
+    /// What the field about its object tells: exporters post events without `kind` and `apiVersion`.
+    static func version(of event: JSONObject) -> String? {
+        if event["involvedObject"]?.object != nil { return "v1" }
+        return event["regarding"]?.object != nil ? "events.k8s.io/v1" : nil
     }
 
     private static func object(_ event: JSONObject, _ field: String) throws(EventFault) -> Object {
@@ -82,9 +94,10 @@ struct EventFields {
         }
         guard let kind = try part("kind") else { throw EventFault("\(field).kind", "missing") }
         guard let name = try part("name") else { throw EventFault("\(field).name", "missing") }
+        let words = try part("apiVersion")?.split(separator: "/", maxSplits: 1)
         return Object(
-            apiVersion: try part("apiVersion"), kind: kind, namespace: try part("namespace"), name: name,
-            uid: try part("uid"))
+            group: words.flatMap { $0.count == 2 ? String($0[0]) : nil }, kind: kind,
+            namespace: try part("namespace"), name: name, uid: try part("uid"))
     }
 
     /// Nil when it is absent, null or empty: Go writes all three for nothing.

@@ -4,8 +4,8 @@ public import SignalKit
 /// Kubernetes events: core/v1 and events.k8s.io/v1, one, a list, or a line of a watch.
 ///
 /// An event says that something happened to an object. Its problem is the reason together with that object, so both kinds
-/// of one event, and all its repeats, have one fingerprint. Events never resolve: an episode ends when it is no longer
-/// repeated (`retention` of deduplicate).
+/// of one event, and all its repeats, have one fingerprint. Events never resolve: a signal ends `ends_after` its event's own last
+/// time, and an event whose end has passed is skipped.
 public struct KubernetesEventsAdapter: SignalAdapter {
     public static let id: PluginID = "kubernetes-events"
     private let choice: EventChoice
@@ -24,7 +24,11 @@ public struct KubernetesEventsAdapter: SignalAdapter {
         var decoded = Decoded()
         if root["kind"] == nil, let word = root["type"]?.string, let object = root["object"] {
             switch word {
-            case "ADDED", "MODIFIED": try single(object, "object", &decoded)
+            case "ADDED", "MODIFIED":
+                guard object.object.map({ Self.isEvent($0) }) == true else {
+                    throw AdapterError(.unexpected, "expected an Event", path: "object.kind")
+                }
+                take(object, nil, 0, request.receivedAt, &decoded)
             case "DELETED", "BOOKMARK": decoded.skipped = 1
             case "ERROR": throw AdapterError(.unexpected, "the watch ended with an error", path: "object")
             default: throw AdapterError(.unexpected, "no type of a watch's line", path: "type")
@@ -32,28 +36,39 @@ public struct KubernetesEventsAdapter: SignalAdapter {
             return decoded
         }
         switch root["kind"]?.string {
-        case "Event"?: try single(document.root, nil, &decoded)
         case "EventList"?, "List"?:
             guard let items = root["items"], let array = items.array else {
                 throw AdapterError(.unexpected, "expected an array of events", path: "items")
             }
             let version = root["apiVersion"]?.string
-            for (index, item) in array.enumerated() { take(item, version, index, &decoded) }
-        default: throw AdapterError(.unexpected, "expected Event, EventList or List", path: "kind")
+            for (index, item) in array.enumerated() { take(item, version, index, request.receivedAt, &decoded) }
+        default:
+            guard Self.isEvent(root) else {
+                throw AdapterError(.unexpected, "expected Event, EventList or List", path: "kind")
+            }
+            take(document.root, nil, 0, request.receivedAt, &decoded)
         }
         return decoded
     }
 
-    private func single(_ event: JSONValue, _ path: String?, _ decoded: inout Decoded) throws(AdapterError) {
-        guard event["kind"]?.equals("Event") == true else {
-            throw AdapterError(.unexpected, "expected an Event", path: path.map { $0 + ".kind" } ?? "kind")
+    /// An event may come without `kind` and `apiVersion`: its field about an object tells.
+    private static func isEvent(_ event: JSONObject) -> Bool {
+        guard let kind = event["kind"], !kind.isNull, !kind.equals("") else {
+            return EventFields.version(of: event) != nil
         }
-        take(event, nil, 0, &decoded)
+        return kind.equals("Event")
     }
 
-    private func take(_ event: JSONValue, _ version: String?, _ index: Int, _ decoded: inout Decoded) {
+    private func take(
+        _ event: JSONValue, _ version: String?, _ index: Int, _ receivedAt: Timestamp, _ decoded: inout Decoded
+    ) {
+        if let object = event.object, !choice.wants(object) {
+            decoded.skipped += 1
+            return
+        }
         do throws(EventFault) {
-            guard let signal = try choice.signal(try EventFields(event, in: version)) else {
+            let fields = try EventFields(event, in: version)
+            guard let signal = try choice.signal(fields, receivedAt: receivedAt) else {
                 decoded.skipped += 1
                 return
             }

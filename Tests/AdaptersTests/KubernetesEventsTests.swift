@@ -1,5 +1,6 @@
 import Adapters
 import SignalKit
+import TestSupport
 import Testing
 
 struct KubernetesEventsTests {
@@ -29,7 +30,8 @@ struct KubernetesEventsTests {
             #expect(signal.target == Target(kind: "Widget", namespace: "demo", name: "w1"))
             #expect(signal.annotations["message"] == "size went from 2 to 3")
             #expect(signal.annotations["count"] == "1")
-            #expect(signal.endsAt == nil)
+            // No event says when its problem is over: an hour after its last time, and never later than an hour from now.
+            #expect(signal.endsAt == noon.advanced(by: .hours(1)))
         }
         let old = try all.one(Fixture.eventCore)
         #expect(old.startsAt == (try at("2026-11-23T04:14:03Z")))
@@ -84,7 +86,7 @@ struct KubernetesEventsTests {
             event(reason: "Unhealthy"),
             event(object: #"{"apiVersion":"v1","kind":"Pod","namespace":"shop","name":"p-1","uid":"u-2"}"#),
             event(object: #"{"apiVersion":"v1","kind":"Pod","namespace":"till","name":"p-1","uid":"u-1"}"#),
-            event(object: #"{"apiVersion":"v2","kind":"Pod","namespace":"shop","name":"p-1","uid":"u-1"}"#),
+            event(object: #"{"apiVersion":"apps/v1","kind":"Pod","namespace":"shop","name":"p-1","uid":"u-1"}"#),
         ] { #expect(try warnings.one(other).identity != one) }
     }
 
@@ -156,7 +158,8 @@ struct KubernetesEventsTests {
         let body = event().replacing("restarting", with: long)
         #expect(try warnings.one(body).annotations["message"] == long)
         let huge = event().replacing("restarting", with: String(repeating: "m", count: 2 << 20))
-        #expect(try warnings.reason(#"{"type":"ADDED","object":\#(huge)}"#).contains("131072 at most"))
+        let message = try warnings.one(#"{"type":"ADDED","object":\#(huge)}"#).annotations["message"]
+        #expect(message?.hasSuffix("mmm… [shortened from 2097152 bytes]") == true)
     }
 
     @Test(arguments: [
@@ -164,5 +167,98 @@ struct KubernetesEventsTests {
     ])
     func aBodyThatHoldsNoEventsIsRefused(_ body: String) throws {
         #expect(all.refusal(body)?.code == .unexpected)
+    }
+
+    // MARK: What real emitters and exporters post
+
+    private func body(_ name: String) throws -> String { try Repository.text("Tests/AdaptersTests/Cases/\(name).json") }
+    private func received() throws -> Timestamp { try at("2026-12-01T09:32:20Z") }
+
+    @Test func aNodeIsOneProblemWhoeverReportsIt() throws {
+        let kubelet = try all.one(body("kubelet"), receivedAt: received())
+        let controller = try all.one(body("node-controller"), receivedAt: received())
+        let detector = try all.one(
+            event(reason: "NodeNotReady", object: #"{"kind":"Node","name":"worker-1"}"#), receivedAt: received())
+        #expect(kubelet.identity == controller.identity && kubelet.identity == detector.identity)
+        #expect(kubelet.identity.fields.map(\.name) == ["kind", "name", "reason"])
+        // Another kind called so is another thing.
+        let own = #"{"kind":"Node","apiVersion":"example.org/v1","name":"worker-1"}"#
+        #expect(try all.one(event(reason: "NodeNotReady", object: own)).identity != kubelet.identity)
+    }
+
+    @Test func theVersionOfAnAPIIsNoPartOfAProblem() throws {
+        func identity(_ version: String) throws -> Identity {
+            try all.one(
+                event(object: #"{"apiVersion":"\#(version)","kind":"HPA","namespace":"s","name":"n","uid":"u"}"#)
+            ).identity
+        }
+        #expect(try identity("autoscaling/v1") == identity("autoscaling/v2"))
+        #expect(try identity("autoscaling/v1") != identity("other/v1"))
+        #expect(try identity("v1") == identity(""))
+        #expect(try identity("autoscaling/v2").fields.first { $0.name == "group" }?.value == "autoscaling")
+    }
+
+    @Test func whatIsNotAskedForNeedNotBeReadable() throws {
+        let leader = try body("leaderelection-normal-noname")
+        #expect(try warnings.decode(leader, receivedAt: received()).skipped == 1)
+        let reasons = try all.decode(leader, receivedAt: received()).rejected.map(\.reason)
+        #expect(reasons == ["involvedObject.name: missing"])
+        let some = try adapter(
+            KubernetesEventsAdapter.self, [("namespaces", texts("shop")), ("reasons", texts("BackOff"))])
+        for skipped in [
+            event(object: #"{"kind":7,"namespace":"other"}"#), event(reason: "Other", object: "{}"),
+            event(type: "Normal", fields: #""count":"x","firstTimestamp":"soon","#),
+            #"{"kind":"Event","apiVersion":"v9","type":"Normal","reason":7}"#,
+        ] {
+            let decoded = try some.decode(#"{"kind":"EventList","apiVersion":"v1","items":[\#(skipped)]}"#)
+            #expect(decoded.skipped == 1 && decoded.rejected.isEmpty, "\(skipped)")
+        }
+        #expect(try some.decode(event(object: #"{"kind":7,"namespace":"shop"}"#)).rejected.count == 1)
+    }
+
+    @Test func anEventWithoutKindAndVersionIsKnownByItsObject() throws {
+        let posted = try warnings.one(body("event-exporter"), receivedAt: received())
+        #expect(posted.target == Target(kind: "Pod", namespace: "shop", name: "checkout-1"))
+        #expect(posted.annotations["message"] == "0/3 nodes are available")
+        let pod = #"{"kind":"Pod","name":"p"},"reason":"R","type":"Warning""#
+        let regarding = #"{"metadata":{},"regarding":\#(pod),"note":"n"}"#
+        let involved = #"{"kind":null,"apiVersion":"","involvedObject":\#(pod)}"#
+        #expect(try warnings.one(regarding).annotations["message"] == "n")
+        #expect(try warnings.one(regarding).identity == warnings.one(involved).identity)
+        #expect(try warnings.one(#"{"type":"ADDED","object":\#(regarding)}"#).name == "R")
+        #expect(try warnings.one(#"{"kind":"Event","regarding":\#(pod)}"#).name == "R")
+        let list = try warnings.decode(#"{"kind":"List","apiVersion":"v1","items":[\#(regarding),\#(involved)]}"#)
+        #expect(list.signals.count == 2 && list.rejected.isEmpty)
+        for nothing in [#"{"reason":"R"}"#, #"{"involvedObject":"p"}"#, #"{"kind":"Pod","regarding":{}}"#] {
+            #expect(all.refusal(nothing)?.path == "kind", "\(nothing)")
+        }
+        // Its replay is read the same.
+        let unnamed = #"{"regarding":{"kind":"Pod"},"reason":"R","type":"Warning"}"#
+        let bad = try #require(try warnings.decode(unnamed).rejected.first)
+        let again = try warnings.decode(InboundRequest(body: bad.replay, receivedAt: noon))
+        #expect(again.rejected.map(\.reason) == ["regarding.name: missing"])
+    }
+
+    // MARK: Ends
+
+    @Test func anEventEndsAfterItsOwnLastTime() throws {
+        let times = #""firstTimestamp":"2026-08-01T09:00:00Z","lastTimestamp":"2026-08-01T11:50:00Z","#
+        #expect(try warnings.one(event(fields: times)).endsAt == (try at("2026-08-01T12:50:00Z")))
+        let series =
+            #""eventTime":"2026-08-01T10:30:00.5Z","series":{"count":3,"lastObservedTime":"2026-08-01T11:20:00Z"},"#
+        #expect(try warnings.one(event(fields: series)).endsAt == (try at("2026-08-01T12:20:00Z")))
+        let created = event().replacing(#"{"name":"e"}"#, with: #"{"creationTimestamp":"2026-08-01T11:10:00Z"}"#)
+        #expect(try warnings.one(created).endsAt == (try at("2026-08-01T12:10:00Z")))
+        let brief = try adapter(KubernetesEventsAdapter.self, [("ends_after", .scalar("15m", plain: true))])
+        #expect(try brief.one(event(fields: times)).endsAt == (try at("2026-08-01T12:05:00Z")))
+    }
+
+    @Test func anEventWhoseEndHasPassedIsSkipped() throws {
+        func decoded(_ last: String) throws -> Decoded {
+            try warnings.decode(event(fields: #""lastTimestamp":"\#(last)","#))
+        }
+        #expect(try decoded("2026-08-01T11:00:00Z").skipped == 1)
+        #expect(try decoded("2026-08-01T11:00:00Z").rejected.isEmpty)
+        #expect(try decoded("2026-08-01T11:00:01Z").signals.count == 1)
     }
 }
