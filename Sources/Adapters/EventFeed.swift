@@ -19,15 +19,17 @@ struct EventFeed: Sendable {
         try await patiently { () async throws(SourceError) in try await intake.checkpoint(part) }
     }
 
-    /// - Parameter position: where to go on after these; nil while it is not known.
+    /// - Parameters:
+    ///   - position: where to go on after these; nil while it is not known.
+    ///   - isWatching: they come from a watch. It counts as none while the intake refuses them.
     /// - Throws: only when this host should stop: cancelled, or superseded.
-    func take(_ events: [WatchedEvent], to position: String?) async throws(SourceError) {
+    func take(_ events: [WatchedEvent], to position: String?, isWatching: Bool) async throws(SourceError) {
         let latest = Self.latest(events.filter { wants($0.namespace) })
         let news = try await news(latest)
         var rest = news[...]
         while !rest.isEmpty {
             let body = Self.body(&rest)
-            try await hand(body.bytes, of: body.events)
+            try await hand(body.bytes, of: body.events, isWatching)
         }
         // Those that were no news too: so long as a list shows them, they are remembered.
         let known = latest.compactMap { event in event.uid.map { (key: $0, value: String(event.count)) } }
@@ -74,15 +76,19 @@ struct EventFeed: Sendable {
         return (out.bytes, events)
     }
 
-    private func hand(_ body: [UInt8], of events: [WatchedEvent]) async throws(SourceError) {
+    private func hand(
+        _ body: [UInt8], of events: [WatchedEvent], _ isWatching: Bool
+    ) async throws(SourceError) {
         var pause = Self.pause.first
         while true {
             let status = await intake.take(body)
+            if isWatching, pause > Self.pause.first, status < 500 { watching(true) }
             switch status {
             case 200..<300: return
             case 400..<500:
                 // Whole bodies are ours; one event that spoils its own must not hold up the others.
                 guard events.count > 1 else {
+                    intake.dropped(1)
                     log(
                         .error,
                         "an event is left out: the adapter answered \(status); uid \(events.first?.uid ?? "unknown")")
@@ -90,10 +96,12 @@ struct EventFeed: Sendable {
                 }
                 for event in events {
                     var alone = [event][...]
-                    try await hand(Self.body(&alone).bytes, of: [event])
+                    try await hand(Self.body(&alone).bytes, of: [event], isWatching)
                 }
                 return
             default:
+                // Nothing is read on meanwhile, and the server keeps events for an hour.
+                watching(false)
                 try await Self.sleep(pause)
                 pause = min(pause * 2, Self.pause.most)
             }

@@ -109,20 +109,22 @@ struct EventWatch: Sendable {
                 if error.code == .expired { throw .expired("a page came too late") }
                 throw .failed(error, reached: nil)
             }
-            guard let page = try? JSONDocument.parse(answer.body).root, let items = page["items"]?.array,
+            guard let page = try? JSONDocument.ofTheServer(answer.body).root, let items = page["items"]?.array,
                 let shown = page["metadata"]?["resourceVersion"]?.string
             else { throw .failed(KubernetesError(.garbage, "a list without items or resourceVersion"), reached: nil) }
             version = version ?? shown
             next = page["metadata"]?["continue"]?.string ?? ""
             let events = items.map { WatchedEvent($0) }
-            try await fed(events, to: next.isEmpty ? version : nil)
+            try await fed(events, to: next.isEmpty ? version : nil, isWatching: false)
         } while !next.isEmpty
         return version ?? ""
     }
 
-    private func fed(_ events: [WatchedEvent], to position: String?) async throws(EventWatchEnd) {
+    private func fed(
+        _ events: [WatchedEvent], to position: String?, isWatching: Bool
+    ) async throws(EventWatchEnd) {
         do throws(SourceError) {
-            try await feed.take(events, to: position)
+            try await feed.take(events, to: position, isWatching: isWatching)
         } catch {
             throw .store(error)
         }
@@ -147,7 +149,7 @@ struct EventWatch: Sendable {
             while case let lines = try await stream.next(Self.batch), !lines.isEmpty {
                 isSilent = false
                 let read = WatchLines(lines)
-                try await fed(read.events, to: read.position)
+                try await fed(read.events, to: read.position, isWatching: true)
                 position = read.position ?? position
                 if let error = read.error { throw error }
             }

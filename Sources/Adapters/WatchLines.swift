@@ -19,6 +19,11 @@ struct WatchedEvent: Sendable {
     }
 }
 
+extension JSONDocument {
+    /// What a server sent: deeper and with more faults than the adapter reads, so that one event spoils no list and no watch.
+    static func ofTheServer(_ text: [UInt8]) throws(JSONError) -> JSONDocument { try lenient(text, maxDepth: 1_024) }
+}
+
 /// Some lines of a watch, in their order.
 struct WatchLines {
     private(set) var events: [WatchedEvent] = []
@@ -29,7 +34,7 @@ struct WatchLines {
 
     init(_ lines: [[UInt8]]) {
         for line in lines {
-            guard let root = try? JSONDocument.parse(line).root, let type = root["type"]?.string,
+            guard let root = try? JSONDocument.ofTheServer(line).root, let type = root["type"]?.string,
                 let object = root["object"]
             else {
                 error = KubernetesError(.garbage, "a line of a watch that is no event, \(line.count) bytes")

@@ -40,9 +40,10 @@ struct Serve: Sendable {
         let intake = Intake(
             policies: PolicyChain(policies: configuration.policies), gate: gate, store: session.store, metrics: metrics,
             log: log, wakeDelivery: delivery.wake, hands: delivery, failPoint: FailPoint.hit)
+        let gaps = SourceGaps()
         let readiness = StoreReadiness(
             store: session.store,
-            warnings: configuration.warnings.map { "\($0.path): \($0.message)" })
+            fixed: configuration.warnings.map { "\($0.path): \($0.message)" }, gaps: gaps)
         let routes = OperatorRoutes(
             configuration: configuration, store: deliveryStore, intake: intake, readiness: readiness,
             wakeDelivery: delivery.wake)
@@ -52,7 +53,7 @@ struct Serve: Sendable {
 
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         let deliveries = Task { await delivery.run() }
-        let fetching = Task { await fetch(sources, intake, session.store) }
+        let fetching = Task { await fetch(sources, intake, session.store, gaps) }
         let failure = await firstEnd(of: http, deliveryStore, signals)
         // Every request ends by its deadline; a sender that does not read its answer must not keep the host.
         let deadline = configuration.server.limits.deadline
@@ -68,15 +69,17 @@ struct Serve: Sendable {
     }
 
     /// Runs the sources until cancelled.
-    private func fetch(_ scripts: SourceScripts, _ intake: Intake, _ store: RedisStore) async {
+    private func fetch(
+        _ scripts: SourceScripts, _ intake: Intake, _ store: RedisStore, _ gaps: SourceGaps
+    ) async {
         await withTaskGroup(of: Void.self) { tasks in
             for source in configuration.sources {
                 guard let route = configuration.routes.first(where: { $0.adapter == source.feeds }) else { continue }
                 let kept = SourceStore(store: store, scripts: scripts, name: source.name, token: RequestID.new())
                 let way = SourceIntake(
                     source, route: route, intake: intake, store: kept, deadline: configuration.server.limits.deadline,
-                    log: log)
-                let runner = SourceRunner(source, store: kept, intake: way, metrics: metrics, log: log)
+                    metrics: metrics, log: log)
+                let runner = SourceRunner(source, store: kept, intake: way, metrics: metrics, gaps: gaps, log: log)
                 tasks.addTask { await runner.run() }
             }
         }
@@ -166,7 +169,10 @@ struct Serve: Sendable {
 
 private struct StoreReadiness: Readiness {
     let store: RedisStore
-    let warnings: [String]
+    let fixed: [String]
+    let gaps: SourceGaps
+
+    var warnings: [String] { fixed + gaps.warnings }
 
     var storeShut: String? {
         switch store.state {

@@ -34,8 +34,12 @@ public protocol SignalIntake: Sendable {
         _ part: String, to checkpoint: String?, remembering: [(key: String, value: String)]
     ) async throws(SourceError)
 
-    /// Says whether nothing that happens now can be missed: the time for which that is not so is a metric.
+    /// Says whether nothing that happens now can be missed: the time for which that is not so is a metric. Nothing is read while
+    /// `take` refuses, so a source says false meanwhile.
     func watching(_ part: String, _ isWatching: Bool)
+
+    /// Says that the source left out items which the adapter can't read: a metric counts them.
+    func dropped(_ count: Int)
 }
 
 /// Pulls signals from somewhere and feeds them to an adapter. One host at a time runs it.

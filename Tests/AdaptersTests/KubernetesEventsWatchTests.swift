@@ -179,6 +179,41 @@ struct KubernetesEventsWatchTests {
         }
     }
 
+    /// What the server keeps for an hour is missed when nothing is read for longer.
+    @Test func aWatchThatIsRefusedCountsAsNone() async throws {
+        try await running(source()) {
+            try await eventually("it watches") { intake.isWatching && server.watching == 1 }
+            intake.answer(503)
+            create("a")
+            try await eventually("it counts as none") { !intake.isWatching }
+            #expect(server.watching == 1)
+            intake.answer(201)
+            try await taken(["a 1"])
+            try await eventually("it watches again") { intake.isWatching }
+        }
+    }
+
+    /// One event spoils neither a list nor a watch.
+    @Test func anEventThatIsTooDeepIsReadPast() async throws {
+        var deep: JSONTree = "x"
+        for _ in 0..<100 { deep = ["f": deep] }
+        func createDeep(_ name: String) {
+            guard case .object(var members) = event(name) else { return }
+            members["surprise"] = deep
+            server.create(Self.collection, .object(members))
+        }
+        createDeep("a")
+        create("b")
+        try await running(source()) {
+            try await taken(["unreadable"])
+            try await eventually("it watches") { server.watching == 1 }
+            createDeep("c")
+            create("d")
+            try await eventually("it has moved on") { intake.checkpoints[""] == "104" }
+        }
+        #expect(lists == 1)
+    }
+
     @Test func aLineThatIsCutIsReadAgainFromWhereItWas() async throws {
         try await running(source()) {
             try await eventually("it watches") { server.watching == 1 }
@@ -227,6 +262,7 @@ struct KubernetesEventsWatchTests {
             try await taken(["b 1"])
         }
         #expect(said.holds("an event is left out: the adapter answered 400; uid uid of a"))
+        #expect(intake.state.withLock(\.dropped) == 1)
     }
 
     @Test func namespacesHaveWatchesOfTheirOwnAndPatternsOneForAll() async throws {

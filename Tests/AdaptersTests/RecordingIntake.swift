@@ -14,6 +14,7 @@ final class RecordingIntake: SignalIntake {
         var watching: [String: Bool] = [:]
         var refused = 0
         var isAway = false
+        var dropped = 0
     }
     let state = Mutex(State())
 
@@ -51,6 +52,8 @@ final class RecordingIntake: SignalIntake {
     }
 
     func watching(_ part: String, _ isWatching: Bool) { state.withLock { $0.watching[part] = isWatching } }
+
+    func dropped(_ count: Int) { state.withLock { $0.dropped += count } }
 
     // MARK: For tests
 

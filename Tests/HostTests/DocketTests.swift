@@ -70,6 +70,7 @@ import Testing
         var docket = try docket([])
         var answer = GateAnswer()
         answer.deadLettersStored = false
+        answer.deadLettersUnavailable = true
         answer.deadLetterDetail = "dead letter service unavailable"
         docket.settle(answer)
         guard case .refused(.unavailable("dead letter service unavailable")) = docket.answer(deadLetters: [(0, "x")])

@@ -203,6 +203,8 @@ final class Gate: Sendable {
         answer.outcomes += own.outcomes
         if !own.deadLettersStored {
             answer.deadLettersStored = false
+            answer.deadLettersWithoutRoom += own.deadLettersWithoutRoom
+            answer.deadLettersUnavailable = answer.deadLettersUnavailable || own.deadLettersUnavailable
             if answer.deadLetterDetail.isEmpty { answer.deadLetterDetail = own.deadLetterDetail }
         }
     }

@@ -52,6 +52,10 @@ struct GateAnswer: Sendable {
     var deadLettersStored = true
     /// For the sender, when some were not.
     var deadLetterDetail = ""
+    /// How many were not because their origin's are full.
+    var deadLettersWithoutRoom = 0
+    /// Whether some were not for another reason.
+    var deadLettersUnavailable = false
 
     /// Whether the sinks have something new to look at.
     var queued: Bool {

@@ -188,8 +188,11 @@ struct GateReader: Sendable {
             isRepeat: verdict == .duplicate)
     }
 
-    func refuseLetters(_ answer: inout GateAnswer, _ why: String = "") {
+    /// - Parameter withoutRoom: how many found their origin's full; 0 for another reason.
+    func refuseLetters(_ answer: inout GateAnswer, _ why: String = "", withoutRoom: Int = 0) {
         answer.deadLettersStored = false
+        answer.deadLettersWithoutRoom += withoutRoom
+        if withoutRoom == 0 { answer.deadLettersUnavailable = true }
         if answer.deadLetterDetail.isEmpty {
             answer.deadLetterDetail = "dead letter service unavailable" + (why.isEmpty ? "" : ": \(why)")
         }
@@ -216,7 +219,9 @@ struct GateReader: Sendable {
         }
         guard let place = stored.firstIndex(of: .integer(0)) else { return true }
         let origin = letters[letters.startIndex + place].origin
-        refuseLetters(&answer, "\(deadLetters) dead letters of adapter/\(origin): replay or drop some")
+        refuseLetters(
+            &answer, "\(deadLetters) dead letters of adapter/\(origin): replay or drop some",
+            withoutRoom: stored.count { $0 == .integer(0) })
         return false
     }
 }

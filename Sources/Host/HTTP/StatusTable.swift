@@ -38,7 +38,7 @@ enum StatusTable {
 
     static func problem(of refusal: Refusal) -> Problem {
         switch refusal {
-        case .unavailable(let detail):
+        case .unavailable(let detail), .deadLettersFull(let detail, _):
             Problem(word: "unavailable", title: "Nobody can vouch for a signal", status: 503, detail: detail)
         case .overloaded(let detail):
             Problem(word: "overloaded", title: "Too much at once", status: 503, detail: detail)

@@ -18,7 +18,7 @@ struct Docket: Sendable {
     private(set) var forGate: [GateSignal] = []
     /// Where each of `forGate` stands in `rulings`.
     private var places: [Int] = []
-    private var lettersRefused: String?
+    private var lettersRefused: Refusal?
     var lettersStored: Bool { lettersRefused == nil }
 
     struct Kind: Equatable, Sendable {
@@ -86,7 +86,11 @@ struct Docket: Sendable {
             rulings[place].count = outcome.count
             rulings[place].detail = outcome.detail
         }
-        if !answer.deadLettersStored { lettersRefused = answer.deadLetterDetail }
+        guard !answer.deadLettersStored else { return }
+        lettersRefused =
+            answer.deadLettersUnavailable
+            ? .unavailable(detail: answer.deadLetterDetail)
+            : .deadLettersFull(detail: answer.deadLetterDetail, items: answer.deadLettersWithoutRoom)
     }
 
     /// The request's answer: one signal that nobody vouches for, or one bad item that is stored nowhere, refuses it.
@@ -94,7 +98,7 @@ struct Docket: Sendable {
         if let refused = rulings.first(where: { $0.verdict == .unavailable }) {
             return .refused(.unavailable(detail: refused.detail.isEmpty ? "the gate gave no answer" : refused.detail))
         }
-        if let lettersRefused { return .refused(.unavailable(detail: lettersRefused)) }
+        if let lettersRefused { return .refused(lettersRefused) }
         let signals = rulings.map {
             SignalOutcome(
                 fingerprint: $0.fingerprint, name: $0.name, verdict: $0.verdict, episode: $0.episode, count: $0.count)

@@ -21,6 +21,8 @@ struct Outcome: Sendable {
 enum Refusal: Sendable, Equatable {
     /// Somebody could not vouch for a signal: `deduplication service unavailable`, with what follows it.
     case unavailable(detail: String)
+    /// Every signal is confirmed, and some items that can't be read found no room as dead letters.
+    case deadLettersFull(detail: String, items: Int)
     /// Past a host-wide bound, or the request's deadline.
     case overloaded(detail: String)
     case shuttingDown

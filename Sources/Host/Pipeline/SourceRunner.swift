@@ -14,14 +14,15 @@ struct SourceRunner: Sendable {
     let store: SourceStore
     let intake: SourceIntake
     let metrics: HostMetrics
+    let gaps: SourceGaps
     let log: Logger
-    private let known = NIOLockedValueBox<(gap: Duration, at: ContinuousClock.Instant)>((.zero, .now))
 
     init(
         _ source: HostConfiguration.SourceEntry, store: SourceStore, intake: SourceIntake, metrics: HostMetrics,
-        log: Logger
+        gaps: SourceGaps, log: Logger
     ) {
-        (self.source, self.store, self.intake, self.metrics, self.log) = (source, store, intake, metrics, log)
+        (self.source, self.store, self.intake) = (source, store, intake)
+        (self.metrics, self.gaps, self.log) = (metrics, gaps, log)
     }
 
     /// Until cancelled.
@@ -51,12 +52,7 @@ struct SourceRunner: Sendable {
 
     /// - Parameter gap: as the store knows it; nil when it does not say: then the last one has grown.
     private func tell(_ gap: Duration?) {
-        let now = ContinuousClock.now
-        let grown = known.withLockedValue { known in
-            if let gap { known = (gap, now) }
-            return known.gap + known.at.duration(to: now)
-        }
-        metrics.watchGap(source.name, grown)
+        metrics.watchGap(source.name, gaps.note(source.name, gap))
     }
 
     private func runWhileHeld(since held: ContinuousClock.Instant) async {
@@ -131,21 +127,49 @@ struct SourceRunner: Sendable {
     private func sleep(_ duration: Duration) async { try? await Task.sleep(for: duration) }
 }
 
+/// For how long nothing has been read of each source.
+final class SourceGaps: Sendable {
+    /// A gap that `/readyz?verbose` tells: longer than another host takes to go on.
+    static let told = Duration.seconds(60)
+
+    private let known = NIOLockedValueBox<[PluginID: (gap: Duration, at: ContinuousClock.Instant)]>([:])
+
+    /// - Parameter gap: as the store knows it; nil when it does not say: then the last one has grown.
+    /// - Returns: the gap now.
+    func note(_ source: PluginID, _ gap: Duration?) -> Duration {
+        let now = ContinuousClock.now
+        return known.withLockedValue { known in
+            let last = gap.map { ($0, now) } ?? known[source] ?? (.zero, now)
+            known[source] = last
+            return last.0 + last.1.duration(to: now)
+        }
+    }
+
+    var warnings: [String] {
+        let now = ContinuousClock.now
+        return known.withLockedValue { known in
+            known.map { (name: $0.key.description, gap: $0.value.gap + $0.value.at.duration(to: now)) }
+        }.filter { $0.gap > Self.told }.sorted { $0.name < $1.name }
+            .map { "source \($0.name): nothing has been read for \($0.gap.components.seconds) s" }
+    }
+}
+
 /// A source's way to its adapter and to the store.
 final class SourceIntake: SignalIntake {
     private let route: HostConfiguration.Route
     private let intake: any Taking
     private let store: SourceStore
     private let deadline: Duration
+    private let metrics: HostMetrics
     private let log: Logger
     private let parts = NIOLockedValueBox<[String: Bool]>([:])
 
     init(
         _ source: HostConfiguration.SourceEntry, route: HostConfiguration.Route, intake: any Taking,
-        store: SourceStore, deadline: Duration, log: Logger
+        store: SourceStore, deadline: Duration, metrics: HostMetrics, log: Logger
     ) {
         (self.route, self.intake, self.store) = (route, intake, store)
-        (self.deadline, self.log) = (deadline, log)
+        (self.deadline, self.metrics, self.log) = (deadline, metrics, log)
     }
 
     func take(_ body: [UInt8]) async -> Int {
@@ -154,6 +178,17 @@ final class SourceIntake: SignalIntake {
         let id = RequestID.new()
         let answer = await intake.take(
             request, route: route, requestID: id, eventLoop: nil, deadline: .now + deadline)
+        if case .refused(.deadLettersFull(let detail, let items)) = answer {
+            // Its neighbours are stored. What a source reads is best-effort: one item must not hold up all that follow.
+            dropped(items)
+            log.error(
+                "a source's unreadable items are left out",
+                metadata: [
+                    "request_id": "\(id)", "source": "\(store.name)", "items": .stringConvertible(items),
+                    "reason": "\(detail)",
+                ])
+            return 200
+        }
         let status = StatusTable.status(of: answer)
         log.log(
             level: status < 300 ? .debug : .warning, "source",
@@ -172,6 +207,7 @@ final class SourceIntake: SignalIntake {
         try await store.move(part, to: checkpoint, remembering: remembering)
     }
 
+    func dropped(_ count: Int) { metrics.sourceDropped(store.name, by: count) }
     func watching(_ part: String, _ isWatching: Bool) { parts.withLockedValue { $0[part] = isWatching } }
     func forgetParts() { parts.withLockedValue { $0.removeAll() } }
 

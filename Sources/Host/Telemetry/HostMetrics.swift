@@ -56,7 +56,10 @@ final class HostMetrics: Sendable {
             queue(sink: sink.name.description, depth: 0, oldest: .zero)
             deadLetters("sink/\(sink.name)", 0)
         }
-        for source in configuration.sources { watchGap(source.name, .zero) }
+        for source in configuration.sources {
+            watchGap(source.name, .zero)
+            sourceDropped(source.name, by: 0)
+        }
         for listener in ["senders", "operators"] { connectionRefused(listener: listener, by: 0) }
         for reason in ["expired", "forgotten"] { ended(reason, 0) }
         missedFiring(0)
@@ -201,6 +204,13 @@ final class HostMetrics: Sendable {
             "portcullis_watch_gap_seconds", "For how long no host has been watching what a source reads.",
             [("source", source.description)]
         ).set(Double(gap.milliseconds) / 1_000)
+    }
+
+    func sourceDropped(_ source: PluginID, by count: Int) {
+        registry.counter(
+            "portcullis_source_dropped_total", "Unreadable items of a source that are left out, not kept.",
+            [("source", source.description)]
+        ).increment(by: Int64(count))
     }
 
     func sampled(_ stats: DeliveryStore.Stats) {

@@ -218,6 +218,7 @@ import Testing
         let answer = await rig.gate.decide([], (0..<4).map { letter($0) }, in: rig.store, on: nil)
         #expect(!answer.deadLettersStored)
         #expect(answer.deadLetterDetail.contains("dead letter"))
+        #expect(answer.deadLettersWithoutRoom == 1 && !answer.deadLettersUnavailable)
         #expect(try await rig.delivery.letters(origin: nil, most: 10).total == 3)
         let known = await rig.gate.decide([], [letter(0)], in: rig.store, on: nil)
         #expect(known.deadLettersStored)
