@@ -13,7 +13,9 @@ struct Serve: Sendable {
     /// Returns after a graceful stop (SIGTERM, SIGINT).
     /// - Throws: `StartError` when the host can't or must not serve.
     func run() async throws {
+        let files = try OpenFiles(limit: OpenFiles.raise(), for: configuration, loops: StoreSession.loops)
         metrics.prepare(configuration)
+        if let warning = files.warning { log.warning("\(warning)", metadata: ["path": "server.limits.connections"]) }
         for warning in configuration.warnings {
             log.warning("\(warning.message)", metadata: ["path": "\(warning.path)"])
         }
@@ -28,12 +30,13 @@ struct Serve: Sendable {
             log: log
         ) { session in
             try await self.serve(
-                session, gate, DeliveryStore(store: session.store, scripts: scripts, gate: gate), sources)
+                session, gate, DeliveryStore(store: session.store, scripts: scripts, gate: gate), sources, files)
         }
     }
 
     private func serve(
-        _ session: StoreSession, _ gate: Gate, _ deliveryStore: DeliveryStore, _ sources: SourceScripts
+        _ session: StoreSession, _ gate: Gate, _ deliveryStore: DeliveryStore, _ sources: SourceScripts,
+        _ files: OpenFiles
     ) async throws {
         try await refuseWhatMustNotBeUsed(session)
         let delivery = DeliveryService(configuration, store: deliveryStore, metrics: metrics, log: log)
@@ -49,7 +52,7 @@ struct Serve: Sendable {
             wakeDelivery: delivery.wake)
         let http = try HTTPHost(
             configuration, intake: intake, api: routes, readiness: readiness, metrics: metrics, log: log,
-            group: session.group, answered: { FailPoint.hit(.answered) })
+            group: session.group, files: files, answered: { FailPoint.hit(.answered) })
 
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         let deliveries = Task { await delivery.run() }

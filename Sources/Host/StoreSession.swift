@@ -10,6 +10,9 @@ struct StoreSession: Sendable {
     let store: RedisStore
     let group: MultiThreadedEventLoopGroup
 
+    /// Event loops of a session.
+    static var loops: Int { max(1, System.coreCount - 1) }
+
     /// Runs `body` with the store of a configuration.
     /// - Throws: `StartError` when the embedded server can't be started, and what `body` throws.
     static func with(
@@ -17,7 +20,7 @@ struct StoreSession: Sendable {
         log: Logger,
         _ body: (StoreSession) async throws -> Void
     ) async throws {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, System.coreCount - 1))
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
         let failure = await failure {
             try await withServer(configuration, log) { endpoint in
                 let store = RedisStore(

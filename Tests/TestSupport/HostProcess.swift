@@ -20,6 +20,8 @@ public struct HostPlan: Sendable {
     /// `%` is the sink's file.
     public var sinks = "  - {use: jsonl, name: file, path: '%', when_full: refuse}"
     public var environment: [String: String] = [:]
+    /// Shell commands before the host in its own process, such as `ulimit -n 256`.
+    public var shell = ""
 
     /// - Parameter state: what stands below `state:`.
     public init(state: String) { self.state = state }
@@ -98,8 +100,10 @@ public final class HostProcess: Sendable {
     /// Starts it (again) with its plan.
     /// - Parameter environment: on top of the plan's.
     public func start(_ environment: [String: String] = [:]) async throws {
+        var words = [try Self.executable(), "serve", "--config", configurationFile]
+        if !plan.shell.isEmpty { words = ["/bin/sh", "-c", plan.shell + #"; exec "$0" "$@""#] + words }
         let started = try ChildProcess(
-            Self.executable(), ["serve", "--config", configurationFile], in: directory, name: "host",
+            words[0], Array(words.dropFirst()), in: directory, name: "host",
             environment: plan.environment.merging(environment) { $1 })
         child.withLock { $0 = started }
         try await eventually("a listening host", within: .seconds(30)) {

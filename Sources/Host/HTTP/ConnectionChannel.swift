@@ -52,6 +52,10 @@ final class OpenConnections: Sendable {
         self.refused = refused
     }
 
+    /// Descriptors that the listener may hold at once: past it nothing is accepted. A flood is accepted faster than the loops can close
+    /// it, so that `most` alone bounds nothing.
+    var accepted: Int { most + OpenFiles.excess }
+
     /// - Returns: false when there is no room; then there is nothing to end.
     func begin() -> Bool {
         let fits = count.withLockedValue { count in

@@ -19,10 +19,12 @@ final class HTTPHost: Sendable {
     private let inFlight: InFlight
     private let group: any EventLoopGroup
 
+    /// - Parameter files: how many connections each listener may hold; nil for `limits.connections` each.
     /// - Throws: `StartError` when a certificate can't be used.
     init(
         _ configuration: HostConfiguration, intake: any Taking, api: any OperatorAPI, readiness: any Readiness,
-        metrics: HostMetrics, log: Logger, group: any EventLoopGroup, answered: @escaping @Sendable () -> Void = {}
+        metrics: HostMetrics, log: Logger, group: any EventLoopGroup, files: OpenFiles? = nil,
+        answered: @escaping @Sendable () -> Void = {}
     ) throws {
         self.configuration = configuration
         let limits = configuration.server.limits
@@ -38,25 +40,28 @@ final class HTTPHost: Sendable {
             configuration, intake: intake, metrics: metrics, log: log, draining: draining, answered: answered)
         inFlight = service.inFlight
         self.group = group
-        func open(_ listener: String) -> OpenConnections {
-            OpenConnections(most: limits.connections) { metrics.connectionRefused(listener: listener) }
+        func open(_ listener: String, _ most: Int?) -> OpenConnections {
+            OpenConnections(most: most ?? limits.connections) { metrics.connectionRefused(listener: listener) }
         }
         self.intake = IntakeListener(
-            service, on: configuration.server.listen, tls: tls, open: open("senders"), group: group, log: log)
+            service, on: configuration.server.listen, tls: tls, open: open("senders", files?.senders),
+            group: group, log: log)
         let operators = AdminResponder(
             api: api, readiness: readiness, metrics: metrics, authenticator: Authenticator([], log: log),
             tokenFile: configuration.server.adminTokenFile, draining: draining)
         // The server itself only has news for whoever debugs it.
         var serverLog = log
         serverLog.logLevel = .error
+        let openToOperators = open("operators", files?.operators)
         admin = configuration.server.admin.map { [serverLog] address in
             HummingbirdCore.Server(
-                childChannelSetup: ConnectionChannel(limits: limits, open: open("operators")) {
+                childChannelSetup: ConnectionChannel(limits: limits, open: openToOperators) {
                     request, writer, channel in
                     try await operators.respond(request, writer, channel)
                 },
                 configuration: ServerConfiguration(
-                    address: .hostname(address.host, port: address.port), backlog: 4_096),
+                    address: .hostname(address.host, port: address.port), backlog: 4_096,
+                    availableConnectionsDelegate: MaximumAvailableConnections(openToOperators.accepted)),
                 onServerRunning: { channel in
                     log.notice(
                         "listening",

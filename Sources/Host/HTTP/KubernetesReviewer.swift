@@ -12,6 +12,8 @@ final class KubernetesReviewer: Sendable {
     static let refusalLife = Duration.seconds(5)
     /// Answers that are remembered; past it all are forgotten, so that guessing costs memory nothing.
     static let most = 1_024
+    /// Questions under way at once.
+    static let atOnce = 8
     /// of both reviews together; a request has to be answered within its own deadline
     static let timeout = Duration.seconds(3)
 
