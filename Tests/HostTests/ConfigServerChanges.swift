@@ -31,6 +31,15 @@ let serverChanges: [Change] = [
         "  admin: 127.0.0.1:9090", "  admin_token_file: ./token",
         "f:3:21: server.admin_token_file: there is no admin listener: give admin as well"),
     Change(
+        "  admin: 127.0.0.1:9090", "  admin_hosts: [portcullis]",
+        "f:3:16: server.admin_hosts: there is no admin listener: give admin as well"),
+    Change(
+        "  admin: 127.0.0.1:9090", "  admin: 127.0.0.1:9090\n  admin_hosts: ['http://portcullis:9090']",
+        "f:4:16: server.admin_hosts: http://portcullis:9090 is no host name: write it without scheme, port and path"),
+    Change(
+        "  admin: 127.0.0.1:9090", "  admin: 127.0.0.1:9090\n  admin_hosts: portcullis",
+        "f:4:16: server.admin_hosts: expected a list of texts, found a value"),
+    Change(
         "  admin: 127.0.0.1:9090", "  lisen: x",
         "f:3:3: server.lisen: unknown key lisen; did you mean listen?"),
     Change(

@@ -88,7 +88,10 @@ struct AdminClient: Sendable {
         head.headers.add(name: "host", value: address.description)
         head.headers.add(name: "connection", value: "close")
         head.headers.add(name: "accept", value: "application/json")
-        if method != .get { head.headers.add(name: "content-length", value: "0") }
+        if method != .get {
+            head.headers.add(name: "content-length", value: "0")
+            head.headers.add(name: "content-type", value: "application/json")
+        }
         if let tokenFile {
             do {
                 head.headers.add(name: "authorization", value: "Bearer \(try SecretFile(path: tokenFile).read())")

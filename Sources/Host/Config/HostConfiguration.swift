@@ -35,6 +35,8 @@ struct HostConfiguration: Sendable {
         var listen: Address
         var admin: Address?
         var adminTokenFile: String?
+        /// Names of the admin listener in `Host`, besides loopback and its own address.
+        var adminHosts: [String] = []
         var limits: Limits
         var tls: TLS?
     }

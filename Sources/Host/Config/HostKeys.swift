@@ -97,6 +97,16 @@ extension HostConfiguration.Address: CustomStringConvertible {
 
     var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
+    /// Whether a byte may stand in a name, or in an address of version 4.
+    static func isOfName(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: "-._".utf8.contains(byte)
+        }
+    }
+
     /// Only this machine reaches it.
     var isLoopback: Bool {
         if host == "localhost" || host == "::1" { return true }

@@ -6,6 +6,7 @@ extension HostConfiguration.Server {
         let listen = config.address("listen", required: true)
         let admin = config.address("admin", required: false)
         let token = config.file("admin_token_file", required: false)
+        let hosts = Self.adminHosts(&config, findings)
         let limits = findings.attempt { () throws(ConfigError) in
             try config.section("limits") { limits throws(ConfigError) in try HostConfiguration.Limits(&limits) }
         }
@@ -22,7 +23,22 @@ extension HostConfiguration.Server {
             config.report("admin_token_file", "there is no admin listener: give admin as well")
         }
         guard let listen, let limits else { return nil }
-        self.init(listen: listen, admin: admin, adminTokenFile: token, limits: limits, tls: tls)
+        self.init(
+            listen: listen, admin: admin, adminTokenFile: token, adminHosts: hosts, limits: limits, tls: tls)
+    }
+
+    private static func adminHosts(_ config: inout ConfigReader, _ findings: Findings) -> [String] {
+        let read = findings.attempt { () throws(ConfigError) in
+            try config.texts("admin_hosts", default: [], count: 0...32, longest: 253)
+        }
+        let hosts = read ?? []
+        for name in hosts where !name.utf8.allSatisfy(HostConfiguration.Address.isOfName) {
+            config.report("admin_hosts", "\(name) is no host name: write it without scheme, port and path")
+        }
+        if !hosts.isEmpty, !config.has("admin") {
+            config.report("admin_hosts", "there is no admin listener: give admin as well")
+        }
+        return hosts
     }
 
     private static func tls(_ config: inout ConfigReader, _ findings: Findings) -> HostConfiguration.TLS? {

@@ -10,6 +10,7 @@ struct AdminResponder: Sendable {
     let readiness: any Readiness
     let metrics: HostMetrics
     let authenticator: Authenticator
+    let access: AdminAccess
     let tokenFile: String?
     let draining: NIOLockedValueBox<Bool>
 
@@ -33,6 +34,8 @@ struct AdminResponder: Sendable {
             return read(request) { Reply(status: 200, type: .metrics, body: Array(metrics.registry.render().utf8)) }
         default: break
         }
+        // The three above are exempt: the kubelet and Prometheus name the pod's address.
+        if let refusal = access.refusal(request.head) { return refusal.reply(instance: nil, requestID: exchange.id) }
         guard exchange.path.hasPrefix("/api/v1/") else {
             let problem = Problem(
                 word: "unknown-path", title: "Nothing is served here", status: 404,

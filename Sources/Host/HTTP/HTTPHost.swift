@@ -48,6 +48,8 @@ final class HTTPHost: Sendable {
             group: group, log: log)
         let operators = AdminResponder(
             api: api, readiness: readiness, metrics: metrics, authenticator: Authenticator([], log: log),
+            access: AdminAccess(
+                listener: configuration.server.admin, further: configuration.server.adminHosts),
             tokenFile: configuration.server.adminTokenFile, draining: draining)
         // The server itself only has news for whoever debugs it.
         var serverLog = log

@@ -52,13 +52,13 @@ struct Listeners {
     static func serving(
         _ intake: Intake = Intake(), authentication: HostConfiguration.Authentication = .none,
         limits: HostConfiguration.Limits = .init(), tls: HostConfiguration.TLS? = nil, adminToken: String? = nil,
-        shut: String? = nil, _ body: (Listeners) async throws -> Void
+        adminHosts: [String] = [], shut: String? = nil, _ body: (Listeners) async throws -> Void
     ) async throws {
         let (port, admin) = (try freePort(), try freePort())
         let configuration = HostConfiguration(
             server: .init(
                 listen: .init(host: "127.0.0.1", port: port), admin: .init(host: "127.0.0.1", port: admin),
-                adminTokenFile: adminToken, limits: limits, tls: tls),
+                adminTokenFile: adminToken, adminHosts: adminHosts, limits: limits, tls: tls),
             state: .init(store: .embedded(directory: "unused"), timeout: .seconds(1), prefix: "test"),
             routes: [
                 .init(adapter: "alertmanager", path: "/in", authentication: authentication, plugin: Anything()),
