@@ -2,7 +2,6 @@ import CMemory
 import Logging
 import Redis
 import SignalKit
-import UnixSignals
 
 /// The host process from its configuration to its last breath.
 struct Serve: Sendable {
@@ -10,9 +9,11 @@ struct Serve: Sendable {
     let metrics: HostMetrics
     let log: Logger
 
-    /// Returns after a graceful stop (SIGTERM, SIGINT).
+    /// Returns after a graceful stop (SIGTERM, SIGINT, SIGQUIT).
     /// - Throws: `StartError` when the host can't or must not serve.
-    func run() async throws {
+    func run() async throws { try await StopSignals.heard(log) { try await self.run(until: $0) } }
+
+    private func run(until stop: StopSignals) async throws {
         let files = try OpenFiles(limit: OpenFiles.raise(), for: configuration, loops: StoreSession.loops)
         metrics.prepare(configuration)
         if let warning = files.warning { log.warning("\(warning)", metadata: ["path": "server.limits.connections"]) }
@@ -30,15 +31,17 @@ struct Serve: Sendable {
             log: log
         ) { session in
             try await self.serve(
-                session, gate, DeliveryStore(store: session.store, scripts: scripts, gate: gate), sources, files)
+                session, gate, DeliveryStore(store: session.store, scripts: scripts, gate: gate), sources, files, stop)
         }
     }
 
     private func serve(
         _ session: StoreSession, _ gate: Gate, _ deliveryStore: DeliveryStore, _ sources: SourceScripts,
-        _ files: OpenFiles
+        _ files: OpenFiles, _ stop: StopSignals
     ) async throws {
         try await refuseWhatMustNotBeUsed(session)
+        // A signal came meanwhile: nothing has been taken.
+        try Task.checkCancellation()
         let delivery = DeliveryService(configuration, store: deliveryStore, metrics: metrics, log: log)
         let intake = Intake(
             policies: PolicyChain(policies: configuration.policies), gate: gate, store: session.store, metrics: metrics,
@@ -54,10 +57,9 @@ struct Serve: Sendable {
             configuration, intake: intake, api: routes, readiness: readiness, metrics: metrics, log: log,
             group: session.group, files: files, answered: { FailPoint.hit(.answered) })
 
-        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         let deliveries = Task { await delivery.run() }
         let fetching = Task { await fetch(sources, intake, session.store, gaps) }
-        let failure = await firstEnd(of: http, deliveryStore, signals)
+        let failure = await firstEnd(of: http, deliveryStore, stop)
         // Every request ends by its deadline; a sender that does not read its answer must not keep the host.
         let deadline = configuration.server.limits.deadline
         fetching.cancel()
@@ -90,7 +92,7 @@ struct Serve: Sendable {
 
     /// Whoever ends first ends the rest: a signal gracefully, a failure with its error.
     private func firstEnd(
-        of http: HTTPHost, _ store: DeliveryStore, _ signals: UnixSignalsSequence
+        of http: HTTPHost, _ store: DeliveryStore, _ stop: StopSignals
     ) async -> (any Error)? {
         let ends = AsyncStream<(any Error)?>.makeStream()
         let listening = Task {
@@ -101,13 +103,7 @@ struct Serve: Sendable {
                 ends.continuation.yield(error)
             }
         }
-        let trapping = Task { [log] in
-            for await signal in signals {
-                log.notice("stopping", metadata: ["signal": "\(signal)"])
-                ends.continuation.yield(nil)
-                return
-            }
-        }
+        stop.hear { ends.continuation.yield(nil) }
         let owning = Task {
             if let error = await queuesWithoutOwner(store) {
                 ends.continuation.yield(error)
@@ -119,7 +115,6 @@ struct Serve: Sendable {
             }
         }
         defer {
-            trapping.cancel()
             owning.cancel()
             _ = listening
         }

@@ -70,15 +70,16 @@ struct StoreSession: Sendable {
     }
 
     /// Waits until the first probe has said something.
-    /// - Returns: nil when the store is open; else why not.
+    /// - Returns: nil when the store is open, or when the task was cancelled; else why not.
     func firstWord(within bound: Duration) async -> RedisError? {
         let deadline = ContinuousClock.now + bound
-        while true {
+        while !Task.isCancelled {
             switch store.state {
             case .open: return nil
             case .shut(let reason) where reason.code != .shut || ContinuousClock.now > deadline: return reason
             case .shut: try? await Task.sleep(for: .milliseconds(10))
             }
         }
+        return nil
     }
 }

@@ -24,16 +24,20 @@ struct QueuesCommand: AsyncParsableCommand {
         let log = Logger(label: "portcullis") { _ in SwiftLogNoOpLogHandler() }
         let gate = Gate(configuration, log: log, witness: StoreWitness(metrics: HostMetrics(), log: log))
         let scripts = DeliveryScripts(configuration)
-        try await StoreSession.with(
-            configuration, gate: gate, scripts: gate.scripts + scripts.all,
-            observer: StoreObserver(metrics: HostMetrics()),
-            log: log
-        ) { session in
-            if let reason = await session.firstWord(within: configuration.state.timeout * 3) {
-                throw StartError("the store \(configuration.state.store) can't be used: \(reason.message)")
+        // An embedded store's server must not be left behind by a Ctrl-C.
+        let isDone = try await StopSignals.heard(log) { _ in
+            try await StoreSession.with(
+                configuration, gate: gate, scripts: gate.scripts + scripts.all,
+                observer: StoreObserver(metrics: HostMetrics()), log: log
+            ) { session in
+                if let reason = await session.firstWord(within: configuration.state.timeout * 3) {
+                    throw StartError("the store \(configuration.state.store) can't be used: \(reason.message)")
+                }
+                try Task.checkCancellation()
+                try await body(DeliveryStore(store: session.store, scripts: scripts))
             }
-            try await body(DeliveryStore(store: session.store, scripts: scripts))
         }
+        guard isDone else { throw CommandFailure("stopped by a signal before the queue of \(name) was empty") }
     }
 
     struct Drop: AsyncParsableCommand {
