@@ -109,9 +109,9 @@ struct EventWatch: Sendable {
                 if error.code == .expired { throw .expired("a page came too late") }
                 throw .failed(error, reached: nil)
             }
-            guard let page = try? JSONDocument.ofTheServer(answer.body).root, let items = page["items"]?.array,
-                let shown = page["metadata"]?["resourceVersion"]?.string
-            else { throw .failed(KubernetesError(.garbage, "a list without items or resourceVersion"), reached: nil) }
+            guard let page = try? JSONDocument.ofTheServer(answer.body).root, page["kind"]?.equals("EventList") == true,
+                let items = page["items"]?.array, let shown = page["metadata"]?["resourceVersion"]?.string
+            else { throw .failed(KubernetesError(.garbage, "an answer that is no list of events"), reached: nil) }
             version = version ?? shown
             next = page["metadata"]?["continue"]?.string ?? ""
             let events = items.map { WatchedEvent($0) }

@@ -2,11 +2,24 @@ internal import CCurl
 internal import Glibc
 internal import Synchronization
 
-/// libcurl's multi interface on one thread, which alone touches it. Connections are kept and used again, over HTTP/2
-/// where the server has it. One for the process, as long as it lives.
+/// libcurl's multi interface on one thread, which alone touches it. Connections are kept and used again. All of them speak
+/// HTTP/1.1, and each purpose has a loop of its own (decision 0023).
 final class HTTPLoop: Sendable {
-    /// Nil when there was no memory or no thread for it.
-    static let shared = HTTPLoop()
+    /// Idle connections that a loop keeps: as many as a sink delivers at once.
+    private static let kept = 64
+
+    // As long as the process lives; nil when there was no memory or no thread for it.
+    private static let watches = HTTPLoop()
+    private static let reviews = HTTPLoop()
+    private static let objects = HTTPLoop()
+
+    static func of(_ purpose: KubernetesClient.Purpose) -> HTTPLoop? {
+        switch purpose {
+        case .watches: watches
+        case .reviews: reviews
+        case .objects: objects
+        }
+    }
 
     private let inbox = Mutex<[Transfer]>([])
     // SAFETY: never freed. The thread alone uses it, but for the wake-up, which any thread may call.
@@ -16,6 +29,9 @@ final class HTTPLoop: Sendable {
         curl_global_init(Int(CURL_GLOBAL_DEFAULT))
         guard let multi = curl_multi_init() else { return nil }
         self.multi = multi
+        // No transfer ever joins another one on its connection.
+        ccurl_multi_set_long(multi, CURLMOPT_PIPELINING, Int(CURLPIPE_NOTHING))
+        ccurl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, Self.kept)
         var thread = pthread_t()
         // SAFETY: the loop is never freed.
         let context = Unmanaged.passRetained(self).toOpaque()

@@ -42,9 +42,16 @@ public struct KubernetesResponse: Sendable {
 
 /// Talks to one API server.
 public final class KubernetesClient: Sendable {
-    private let credentials: Credentials
+    /// What a client's requests are for. Requests of different purposes share no connection (decision 0023).
+    public enum Purpose: Sendable { case watches, reviews, objects }
 
-    public init(_ credentials: Credentials) { self.credentials = credentials }
+    private let credentials: Credentials
+    private let purpose: Purpose
+
+    /// - Parameter purpose: of what `send` sends; a `stream` is always a watch.
+    public init(_ credentials: Credentials, for purpose: Purpose = .objects) {
+        (self.credentials, self.purpose) = (credentials, purpose)
+    }
 
     /// A request whose kept connection ends before the first byte of an answer is sent again by libcurl itself, once, whatever its
     /// method: what must not happen twice needs a name that only one can have.
@@ -56,11 +63,13 @@ public final class KubernetesClient: Sendable {
         _ request: KubernetesRequest, within deadline: Duration = .seconds(10)
     ) async throws(KubernetesError) -> KubernetesResponse {
         let server = try credentials.access()
-        guard HTTPLoop.shared != nil else { throw KubernetesError(.unreachable, "no memory or no thread for libcurl") }
+        let loop = try Self.loop(purpose)
         let box = TransferBox()
         let result: Result<KubernetesResponse, KubernetesError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let transfer = Transfer(request, server, within: deadline) { continuation.resume(returning: $0) }
+                let transfer = Transfer(request, server, on: loop, within: deadline) {
+                    continuation.resume(returning: $0)
+                }
                 box.hold(transfer)
             }
         } onCancel: {
@@ -76,8 +85,14 @@ public final class KubernetesClient: Sendable {
         _ request: KubernetesRequest, within deadline: Duration
     ) throws(KubernetesError) -> KubernetesStream {
         let server = try credentials.access()
-        guard HTTPLoop.shared != nil else { throw KubernetesError(.unreachable, "no memory or no thread for libcurl") }
-        return KubernetesStream(request, server, within: deadline)
+        return KubernetesStream(request, server, on: try Self.loop(.watches), within: deadline)
+    }
+
+    private static func loop(_ purpose: Purpose) throws(KubernetesError) -> HTTPLoop {
+        guard let loop = HTTPLoop.of(purpose) else {
+            throw KubernetesError(.unreachable, "no memory or no thread for libcurl")
+        }
+        return loop
     }
 
     /// The namespace that the credentials name: that of the service account, or of the kubeconfig's context.

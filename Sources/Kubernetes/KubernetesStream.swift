@@ -4,11 +4,11 @@ public final class KubernetesStream: Sendable {
     private let lines: LineBuffer
     private let transfer: Transfer
 
-    init(_ request: KubernetesRequest, _ server: ServerAccess, within deadline: Duration) {
+    init(_ request: KubernetesRequest, _ server: ServerAccess, on loop: HTTPLoop, within deadline: Duration) {
         let lines = LineBuffer()
         self.lines = lines
-        transfer = Transfer(request, server, within: deadline, into: lines) { lines.end($0.map { _ in }) }
-        HTTPLoop.shared?.look(at: transfer)
+        transfer = Transfer(request, server, on: loop, within: deadline, into: lines) { lines.end($0.map { _ in }) }
+        transfer.start()
     }
 
     deinit { transfer.cancel() }
@@ -25,7 +25,7 @@ public final class KubernetesStream: Sendable {
     /// - Throws: an answer that is not 2xx, a connection that broke, a deadline. Lines that were whole by then come first.
     public func next(_ most: Int) async throws(KubernetesError) -> [[UInt8]] {
         let found = try await cancelling { () async throws(KubernetesError) in try await lines.next(most) }
-        if found.more { HTTPLoop.shared?.look(at: transfer) }
+        if found.more { transfer.start() }
         return found.lines
     }
 

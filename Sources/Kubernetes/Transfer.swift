@@ -10,6 +10,10 @@ final class Transfer: @unchecked Sendable {  // SAFETY: the loop's thread alone 
     /// ms that sent bytes may stay unacknowledged: a connection that died silently is not used again and again
     static let patience = 20_000
 
+    /// s for which an idle connection is used again; an API server closes it after 90 (Go's `IdleTimeout` there)
+    static let idle = 60
+
+    private let loop: HTTPLoop
     private let request: KubernetesRequest
     private let server: ServerAccess
     private let deadline: Duration
@@ -27,9 +31,11 @@ final class Transfer: @unchecked Sendable {  // SAFETY: the loop's thread alone 
     private(set) var hasEnded = false
 
     init(
-        _ request: KubernetesRequest, _ server: ServerAccess, within deadline: Duration, into lines: LineBuffer? = nil,
+        _ request: KubernetesRequest, _ server: ServerAccess, on loop: HTTPLoop, within deadline: Duration,
+        into lines: LineBuffer? = nil,
         _ finish: @escaping @Sendable (Result<KubernetesResponse, KubernetesError>) -> Void
     ) {
+        self.loop = loop
         self.request = request
         self.server = server
         self.deadline = deadline
@@ -50,9 +56,12 @@ final class Transfer: @unchecked Sendable {  // SAFETY: the loop's thread alone 
 
     var isCancelled: Bool { cancelled.withLock { $0 } }
 
+    /// Starts, or goes on after a pause.
+    func start() { loop.look(at: self) }
+
     func cancel() {
         cancelled.withLock { $0 = true }
-        HTTPLoop.shared?.look(at: self)
+        loop.look(at: self)
     }
 
     // MARK: On the loop's thread
@@ -63,11 +72,9 @@ final class Transfer: @unchecked Sendable {  // SAFETY: the loop's thread alone 
         ccurl_set_text(easy, CURLOPT_URL, server.url + request.path)
         ccurl_set_text(easy, CURLOPT_PROTOCOLS_STR, "https,http")
         ccurl_set_long(easy, CURLOPT_NOSIGNAL, 1)
-        // A watch that is made to wait must not hold up what shares its connection, nor have a window of HTTP/2 buffered.
-        let version = lines == nil ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1
-        ccurl_set_long(easy, CURLOPT_HTTP_VERSION, Int(version))
-        // Rather a stream of a connection that is being made than a connection of its own.
-        if lines == nil { ccurl_set_long(easy, CURLOPT_PIPEWAIT, 1) }
+        // Never HTTP/2, whatever the server offers: decision 0023.
+        ccurl_set_long(easy, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
+        ccurl_set_long(easy, CURLOPT_MAXAGE_CONN, Self.idle)
         // A watch may be silent for minutes; a peer that has vanished is found out all the same.
         ccurl_set_long(easy, CURLOPT_TCP_KEEPALIVE, 1)
         ccurl_set_long(easy, CURLOPT_TCP_KEEPIDLE, 20)

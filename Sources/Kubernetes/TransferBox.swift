@@ -11,7 +11,7 @@ final class TransferBox: Sendable {
             state = .holding(transfer)
             return false
         }
-        if isCancelled { transfer.cancel() } else { HTTPLoop.shared?.look(at: transfer) }
+        if isCancelled { transfer.cancel() } else { transfer.start() }
     }
 
     func cancel() {

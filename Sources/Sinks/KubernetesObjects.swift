@@ -94,18 +94,18 @@ public final class KubernetesObjects: Sink {
     }
 
     /// Whether a name is taken by another problem; else somebody has made this one's object since the look.
-    /// - Throws: `garbage` for an object that is this problem's, and that its label does not find, or that says nothing.
+    /// - Throws: `conflict` for an object that is this problem's, and that its label does not find, or that says nothing.
     private func isAnothers(
         _ name: String, _ delivery: Delivery, until deadline: ContinuousClock.Instant
     ) async throws(KubernetesError) -> Bool {
         let label = ObjectNames.label(of: delivery)
         guard let there = try await objects.read(name, label: label.name, until: deadline) else { return false }
         guard let object = there.object else {
-            throw KubernetesError(.garbage, "\(name) is there, and is not of this sink's making: rename or delete it")
+            throw KubernetesError(.conflict, "\(name) is there, and is not of this sink's making: rename or delete it")
         }
         guard object.fingerprint == delivery.fingerprint else { return true }
         guard there.label == label.value else {
-            throw KubernetesError(.garbage, "\(name) has lost its label: set \(label.name)=\(label.value)")
+            throw KubernetesError(.conflict, "\(name) has lost its label: set \(label.name)=\(label.value)")
         }
         return false
     }

@@ -19,21 +19,29 @@ struct ObjectClient: Sendable {
         for delivery: Delivery, until deadline: ContinuousClock.Instant
     ) async throws(KubernetesError) -> [SeenObject] {
         let label = ObjectNames.label(of: delivery)
-        return try await look("\(label.name)=\(label.value)", until: deadline)
+        return try await look(
+            "\(label.name)=\(label.value)", of: label.name, among: [label.value], until: deadline)
     }
 
     /// Objects of these problems, in no order.
     func look(
         for fingerprints: some Collection<String>, until deadline: ContinuousClock.Instant
     ) async throws(KubernetesError) -> [SeenObject] {
-        let values = fingerprints.map { $0.prefix(ObjectNames.labelLength) }.joined(separator: ",")
-        return try await look("\(ObjectNames.fingerprintLabel) in (\(values))", until: deadline)
+        let (name, values) = (
+            ObjectNames.fingerprintLabel, fingerprints.map { String($0.prefix(ObjectNames.labelLength)) }
+        )
+        return try await look(
+            "\(name) in (\(values.joined(separator: ",")))", of: name, among: Set(values), until: deadline)
     }
 
+    /// - Parameters:
+    ///   - selector: of a list.
+    ///   - label: what every object that it finds must carry,
+    ///   - values: with one of these.
     private func look(
-        _ labels: String, until deadline: ContinuousClock.Instant
+        _ selector: String, of label: String, among values: Set<String>, until deadline: ContinuousClock.Instant
     ) async throws(KubernetesError) -> [SeenObject] {
-        let selector = KubernetesRequest.encoded(labels)
+        let selector = KubernetesRequest.encoded(selector)
         // Without a resourceVersion: a list that has seen every write before it.
         let path = try collection() + "?labelSelector=\(selector)&limit=\(Self.page)"
         var seen: [SeenObject] = []
@@ -41,11 +49,9 @@ struct ObjectClient: Sendable {
         repeat {
             let more = next.isEmpty ? "" : "&continue=" + KubernetesRequest.encoded(next)
             let answer = try await send(KubernetesRequest(.get, path + more), until: deadline)
-            guard let list = try? JSONDocument.parse(answer.body), let items = list.root["items"]?.array else {
-                throw KubernetesError(.garbage, "a list without items")
-            }
-            seen += items.compactMap(shape.seen)
-            next = list.root["metadata"]?["continue"]?.string ?? ""
+            let page = try listed(in: answer, label: label, values: values)
+            seen += page.items.compactMap(shape.seen)
+            next = page.next
         } while !next.isEmpty
         return seen
     }
@@ -60,10 +66,8 @@ struct ObjectClient: Sendable {
         } catch  where error.code == .notFound {
             return nil
         }
-        guard let document = try? JSONDocument.parse(answer.body) else {
-            throw KubernetesError(.garbage, "an object that is not JSON")
-        }
-        return (shape.seen(document.root), document.root["metadata"]?["labels"]?[label]?.string)
+        let object = try object(ExpectedObject(name: name), in: answer)
+        return (shape.seen(object), object["metadata"]?["labels"]?[label]?.string)
     }
 
     func create(
@@ -81,7 +85,8 @@ struct ObjectClient: Sendable {
         let request = KubernetesRequest(.post, try collection() + "?fieldManager=portcullis", body: try text(object))
         let answer = try await send(request, until: deadline)
         failPoint("object-created")
-        guard let document = try? JSONDocument.parse(answer.body), let made = shape.seen(document.root) else {
+        let expected = ExpectedObject(name: name, fingerprint: delivery.fingerprint)
+        guard let made = shape.seen(try self.object(expected, in: answer)) else {
             throw KubernetesError(.garbage, "the object that was made is not in the answer")
         }
         return made
@@ -102,7 +107,9 @@ struct ObjectClient: Sendable {
         let path = try collection() + "/\(place)?fieldManager=portcullis&force=true"
         let request = KubernetesRequest(
             .patch, path, body: try text(fields), contentType: "application/apply-patch+yaml")
-        _ = try await send(request, until: deadline)
+        let answer = try await send(request, until: deadline)
+        let expected = ExpectedObject(name: object.name, uid: object.uid, fingerprint: object.fingerprint)
+        _ = try self.object(expected, in: answer)
     }
 
     private func send(
@@ -114,13 +121,18 @@ struct ObjectClient: Sendable {
         return try await client.send(request, within: min(timeout, left))
     }
 
-    private func collection() throws(KubernetesError) -> String {
+    func usedNamespace() throws(KubernetesError) -> String {
         guard let namespace = namespace ?? client.namespace else {
             throw KubernetesError(
                 .credentials, "no namespace: give namespace: NAME, or one in the kubeconfig's context")
         }
+        return namespace
+    }
+
+    private func collection() throws(KubernetesError) -> String {
         let root = shape.apiVersion.contains("/") ? "apis" : "api"
-        return "/\(root)/\(shape.apiVersion)/namespaces/\(KubernetesRequest.encoded(namespace))/\(shape.plural)"
+        let namespace = KubernetesRequest.encoded(try usedNamespace())
+        return "/\(root)/\(shape.apiVersion)/namespaces/\(namespace)/\(shape.plural)"
     }
 
     private func text(_ fields: [String: JSONTree]) throws(KubernetesError) -> [UInt8] {

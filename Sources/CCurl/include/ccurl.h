@@ -17,6 +17,8 @@ CURLcode ccurl_set_writer(CURL *easy, ccurl_write write, void *context);
 CURLcode ccurl_set_header_reader(CURL *easy, ccurl_write write, void *context);
 CURLcode ccurl_set_error_buffer(CURL *easy, char *buffer);
 long ccurl_status(CURL *easy);
+// Before a handle has its first transfer.
+CURLMcode ccurl_multi_set_long(CURLM *multi, CURLMoption option, long value);
 // The next transfer that has ended, with its result; NULL when there is none.
 CURL *ccurl_next_ended(CURLM *multi, CURLcode *result);
 

@@ -41,7 +41,7 @@ final class KubernetesReviewer: Sendable {
 
     init(_ way: HostConfiguration.Authentication.Kubernetes, log: Logger) {
         (self.way, self.log) = (way, log)
-        client = KubernetesClient(way.kubeconfig.map(Credentials.kubeconfig) ?? .inCluster)
+        client = KubernetesClient(way.kubeconfig.map(Credentials.kubeconfig) ?? .inCluster, for: .reviews)
     }
 
     func decide(_ token: Substring, path: String) async -> Authenticator.Decision {
@@ -128,6 +128,22 @@ final class KubernetesReviewer: Sendable {
         guard let document = try? JSONDocument.parse(answer.body), let status = document.root["status"] else {
             throw KubernetesError(.garbage, "a \(kind) without a status")
         }
+        guard Self.answers(document.root, kind, spec) else {
+            throw KubernetesError(.garbage, "the answer belongs to another request than this \(kind): it is not used")
+        }
         return (status, document)
+    }
+
+    /// Whether an answer repeats what it was asked about. A connection that gives answers to the wrong requests would let in
+    /// one sender for another (decision 0023).
+    private static func answers(_ root: JSONValue, _ kind: String, _ asked: JSONTree) -> Bool {
+        func isRepeated(_ path: String...) -> Bool {
+            let sent = path.reduce(Optional(asked)) { $0?[$1] }?.text
+            let got = path.reduce(root["spec"]) { $0?[$1] }?.string
+            // As bytes: Swift takes texts for equal that Unicode does.
+            return sent.map { Array($0.utf8) } == got.map { Array($0.utf8) }
+        }
+        return root["kind"]?.string == kind && isRepeated("token") && isRepeated("user")
+            && isRepeated("nonResourceAttributes", "path") && isRepeated("nonResourceAttributes", "verb")
     }
 }

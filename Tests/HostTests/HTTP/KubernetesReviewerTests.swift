@@ -92,6 +92,30 @@ struct KubernetesReviewerTests {
         }
     }
 
+    /// An answer is never taken for that to another review: decision 0023.
+    @Test func theAnswerToAnothersReviewLetsNobodyInAndKeepsNobodyOut() async throws {
+        let yes = #""status":{"authenticated":true,"user":{"username":"u"}}}"#
+        let no = #""status":{"user":{},"error":"invalid bearer token"}}"#
+        let may = #""status":{"allowed":true}}"#
+        let token = #"{"kind":"TokenReview","spec":{"token":"another"},"#
+        let access =
+            #"{"kind":"SubjectAccessReview","spec":{"user":"u","nonResourceAttributes":{"path":"/in","verb":"post"}},"#
+        let answers = [
+            ("tokenreviews", token + yes), ("tokenreviews", token + no), ("tokenreviews", access + may),
+            ("tokenreviews", #"{"kind":"TokenReview","# + yes), ("subjectaccessreviews", access + may),
+            ("subjectaccessreviews", token + yes),
+        ]
+        try await Listeners.serving(authentication: way()) { listeners in
+            for (part, answer) in answers {
+                server.fail("POST", part, .answer(APIAnswer(201, Array(answer.utf8))))
+                let refused = try await post(listeners.http, "sender")
+                #expect(refused.status == 503, "\(answer)")
+                server.heal()
+            }
+            #expect(try await post(listeners.http, "sender").status == 200)
+        }
+    }
+
     @Test func withoutAnApiServerEverythingIsA503() async throws {
         try await server.stop()
         try await Listeners.serving(authentication: way()) { listeners in
