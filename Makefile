@@ -22,7 +22,7 @@ BASE ?=
 LOAD = --rounds $(ROUNDS) --seconds $(SECONDS)
 PORTCULLIS := .build/release/portcullis
 
-.PHONY: help run build test soak demo readme bench bench-scaling bench-alerta bench-compare bench-kubernetes bench-sizing bench-document bench-micro bench-causes \
+.PHONY: help run build test soak demo readme bench bench-scaling bench-alerta bench-compare bench-kubernetes bench-sizing bench-hostile bench-document bench-micro bench-causes \
 	instructions instructions-write lint format install-build install-run install-test install-lint install-bench \
 	install-alerta install-instructions
 
@@ -75,6 +75,9 @@ bench-kubernetes: install-bench build ## objects/s of the kubernetes sink, and a
 
 bench-sizing: install-bench build ## memory of Redis and of the host, for docs/operations.md
 	@Benchmarks/sizing.sh $(PORTCULLIS)
+
+bench-hostile: install-bench build ## peak memory for hostile bodies; fails over 12 times the body and 32 MiB
+	@Benchmarks/hostile.py $(PORTCULLIS)
 
 bench-document: ## put the newest results into docs/performance.md
 	@Benchmarks/refresh.py

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 STORM = "  - {use: storm}\n"
+ADAPTERS = "  - {use: prometheus, path: /api/v2/alerts, authenticate: none}\n"
 TICKS = os.sysconf("SC_CLK_TCK")
 CORES = sorted(os.sched_getaffinity(0))
 # PIN=0 leaves all places to the kernel.
@@ -150,6 +151,10 @@ class Process:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
+    def forget_peak(self) -> None:
+        """From here on `VmHWM` is the peak since now."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
     def resident(self, kind: str = "VmRSS") -> int:
         """`RssFile` is what of it are pages of the executable and its libraries, which the kernel can drop and share."""
         found = re.search(rf"^{kind}:\s*(\d+)", Path(f"/proc/{self.pid}/status").read_text(), re.MULTILINE)
@@ -179,7 +184,7 @@ class Host(Process):
     """A host on an empty store of its own, or on the Redis that is given."""
 
     def __init__(self, bench: Bench, executable: Path, redis: Redis | None = None, storm: str = STORM,
-                 sink: str = "", wrapper: tuple[str, ...] = (), wait: bool = True) -> None:
+                 sink: str = "", wrapper: tuple[str, ...] = (), wait: bool = True, adapters: str = ADAPTERS) -> None:
         self.port, self.admin = free_port(), free_port()
         self.directory = bench.fresh("host")
         self.external = redis
@@ -189,7 +194,7 @@ class Host(Process):
         configuration.write_text(
             f"server: {{listen: 127.0.0.1:{self.port}, admin: 127.0.0.1:{self.admin}}}\n"
             f"state: {{redis: {store}, timeout: 5s}}\n"
-            "adapters:\n  - {use: prometheus, path: /api/v2/alerts, authenticate: none}\n"
+            f"adapters:\n{adapters}"
             f"policies:\n  - {{use: deduplicate}}\n{storm}  - {{use: persist, durability: fsync, backlog: 10000000}}\n"
             f"sinks:\n  - {sink or f'{{use: jsonl, name: file, path: {self.lines}, when_full: refuse}}'}\n")
         self.child = bench.start("host", [*wrapper, str(executable), "serve", "--config", str(configuration)], PLACES.host)

@@ -35,23 +35,54 @@ struct AlertReading: Sendable {
 }
 
 /// Reads the items of a batch one by one; what can't be read is set aside.
-/// - Parameter replay: writes the body of one item that the same adapter reads.
+/// - Parameters:
+///   - bytes: of the body that holds them.
+///   - path: of the list in it.
+///   - replay: writes the body of one item that the same adapter reads.
+/// - Throws: `tooLarge` for more items, or more that can't be read, than a request may hold.
 func decodeAlerts(
-    _ alerts: JSONArray, replay: (JSONValue, inout JSONWriter) -> Void,
+    _ alerts: JSONArray, in bytes: Int, path: String? = nil, replay: (JSONValue, inout JSONWriter) -> Void,
     _ read: (JSONValue) throws(AlertFault) -> Signal
-) -> Decoded {
+) throws(AdapterError) -> Decoded {
+    let count = alerts.count
+    try Decoded.check(items: count, in: bytes, path: path)
     var decoded = Decoded()
-    decoded.signals.reserveCapacity(alerts.count)
+    decoded.signals.reserveCapacity(count)
     for (index, alert) in alerts.enumerated() {
         do {
             decoded.signals.append(try read(alert))
         } catch {
-            var body = JSONWriter()
+            var body = JSONWriter(reserving: 64)
             replay(alert, &body)
-            decoded.rejected.append(RejectedItem(index: index, reason: error.reason, replay: body.bytes))
+            let item = RejectedItem(
+                index: index, reason: error.reason, replay: body.bytes, identity: AlertFields.identity(of: alert))
+            try decoded.reject(item)
         }
     }
     return decoded
+}
+
+extension AlertFields {
+    /// Changes when an alert is sent again: times, and texts that show present values.
+    private static let moving: [StaticString] = [
+        "annotations", "startsAt", "endsAt", "updatedAt", "status", "generatorURL", "fingerprint",
+    ]
+
+    /// The parts of an alert that stay the same when it is sent again, written as JSON: its labels, or without any all that
+    /// does not move. A resolve has the identity of its firing: the dead letter then holds the later word. Nil when it is
+    /// no object.
+    static func identity(of alert: JSONValue) -> [UInt8]? {
+        guard let members = alert.object else { return nil }
+        let hasLabels = members.contains { $0.isNamed("labels") }
+        var out = JSONWriter(reserving: 64)
+        out.beginObject()
+        for member in members
+        where hasLabels ? member.isNamed("labels") : !moving.contains(where: { member.isNamed($0) }) {
+            member.write(to: &out)
+        }
+        out.endObject()
+        return out.bytes
+    }
 }
 
 extension JSONDocument {

@@ -14,12 +14,14 @@ public struct AlertmanagerAdapter: SignalAdapter {
         reading = try AlertReading(&config)
     }
 
-    /// - Throws: `AdapterError`: `malformed` for what is not JSON, `tooLarge` past 64 levels of nesting, `unexpected`
-    ///   for a document without `version` "4" or without an array `alerts`.
+    /// - Throws: `AdapterError`: `malformed` for what is not JSON, `tooLarge` past 64 levels of nesting and past `Decoded.Bounds`,
+    ///   `unexpected` for a document without `version` "4" or without an array `alerts`.
     public func decode(_ request: InboundRequest) throws(AdapterError) -> Decoded {
         let document = try JSONDocument.read(request.body)
         let group = try Group(document.root)
-        var decoded = decodeAlerts(group.alerts, replay: Group.write) { alert throws(AlertFault) in
+        var decoded = try decodeAlerts(
+            group.alerts, in: request.body.count, path: "alerts", replay: Group.write
+        ) { alert throws(AlertFault) in
             try signal(alert, request.receivedAt)
         }
         decoded.truncated = group.truncated

@@ -39,8 +39,7 @@ struct EventFields {
     /// - Parameter list: `apiVersion` of the list that holds it: the API server leaves it out of the items.
     init(_ value: JSONValue, in list: String?) throws(EventFault) {
         guard let event = value.object else { throw EventFault("event", "expected an object") }
-        // Readers differ in which of two they take, so neither is taken.
-        guard event.firstDuplicateKey() == nil else { throw EventFault("event", "a field is given twice") }
+        try Self.check(event, "event")
         if let kind = try Self.text(event, "kind"), kind != "Event" { throw EventFault("kind", "not Event") }
         guard let version = try Self.text(event, "apiVersion") ?? Self.version(of: event) ?? list,
             Self.versions.contains(version)
@@ -83,10 +82,19 @@ struct EventFields {
         return event["regarding"]?.object != nil ? "events.k8s.io/v1" : nil
     }
 
+    /// Of an event or a part of it; real ones have some twenty.
+    private static let mostFields = 1_024
+
+    private static func check(_ object: JSONObject, _ field: String) throws(EventFault) {
+        guard object.count <= mostFields else { throw EventFault(field, "more than \(mostFields) fields") }
+        // Readers differ in which of two they take, so neither is taken.
+        guard object.firstDuplicateKey() == nil else { throw EventFault(field, "a field is given twice") }
+    }
+
     private static func object(_ event: JSONObject, _ field: String) throws(EventFault) -> Object {
         guard let value = event[field], !value.isNull else { throw EventFault(field, "missing") }
         guard let object = value.object else { throw EventFault(field, "expected an object") }
-        guard object.firstDuplicateKey() == nil else { throw EventFault(field, "a field is given twice") }
+        try check(object, field)
         func part(_ name: String) throws(EventFault) -> String? {
             guard let value = object[name], !value.isNull else { return nil }
             guard let text = value.string else { throw EventFault("\(field).\(name)", "expected a string") }
@@ -111,5 +119,30 @@ struct EventFields {
         guard let text = try text(object, field) else { return nil }
         guard let time = Timestamp(rfc3339: text) else { throw EventFault(field, "not an RFC 3339 time") }
         return time == .goZero ? nil : time
+    }
+}
+
+extension EventFields {
+    /// Changes when an event repeats, in either of the two kinds. A text is among it: it may tell a count or an age.
+    private static let moving: [StaticString] = [
+        "count", "deprecatedCount", "series", "firstTimestamp", "lastTimestamp", "deprecatedFirstTimestamp",
+        "deprecatedLastTimestamp", "eventTime", "message", "note",
+    ]
+
+    /// The parts of an event that stay the same when it repeats, written as JSON: of its metadata only the namespace. Nil
+    /// when it is no object.
+    static func identity(of value: JSONValue) -> [UInt8]? {
+        guard let event = value.object else { return nil }
+        var out = JSONWriter(reserving: 256)
+        out.beginObject()
+        for member in event where !moving.contains(where: { member.isNamed($0) }) {
+            guard member.isNamed("metadata"), let metadata = member.value.object else {
+                member.write(to: &out)
+                continue
+            }
+            for part in metadata where part.isNamed("namespace") { part.write(to: &out) }
+        }
+        out.endObject()
+        return out.bytes
     }
 }

@@ -14,8 +14,8 @@ public struct KubernetesEventsAdapter: SignalAdapter {
         choice = try EventChoice(&config)
     }
 
-    /// - Throws: `AdapterError`: `malformed` for what is not JSON, `tooLarge` past 64 levels of nesting, `unexpected`
-    ///   for a document that is no event, no list of them, and no line of a watch.
+    /// - Throws: `AdapterError`: `malformed` for what is not JSON, `tooLarge` past 64 levels of nesting and past `Decoded.Bounds`,
+    ///   `unexpected` for a document that is no event, no list of them in a version that is read, and no line of a watch.
     public func decode(_ request: InboundRequest) throws(AdapterError) -> Decoded {
         let document = try JSONDocument.read(request.body)
         guard let root = document.root.object else {
@@ -28,7 +28,7 @@ public struct KubernetesEventsAdapter: SignalAdapter {
                 guard object.object.map({ Self.isEvent($0) }) == true else {
                     throw AdapterError(.unexpected, "expected an Event", path: "object.kind")
                 }
-                take(object, nil, 0, request.receivedAt, &decoded)
+                try take(object, nil, 0, request.receivedAt, &decoded)
             case "DELETED", "BOOKMARK": decoded.skipped = 1
             case "ERROR": throw AdapterError(.unexpected, "the watch ended with an error", path: "object")
             default: throw AdapterError(.unexpected, "no type of a watch's line", path: "type")
@@ -40,13 +40,14 @@ public struct KubernetesEventsAdapter: SignalAdapter {
             guard let items = root["items"], let array = items.array else {
                 throw AdapterError(.unexpected, "expected an array of events", path: "items")
             }
-            let version = root["apiVersion"]?.string
-            for (index, item) in array.enumerated() { take(item, version, index, request.receivedAt, &decoded) }
+            let version = try Self.version(root["apiVersion"])
+            try Decoded.check(items: array.count, in: request.body.count, path: "items")
+            for (index, item) in array.enumerated() { try take(item, version, index, request.receivedAt, &decoded) }
         default:
             guard Self.isEvent(root) else {
                 throw AdapterError(.unexpected, "expected Event, EventList or List", path: "kind")
             }
-            take(document.root, nil, 0, request.receivedAt, &decoded)
+            try take(document.root, nil, 0, request.receivedAt, &decoded)
         }
         return decoded
     }
@@ -59,13 +60,27 @@ public struct KubernetesEventsAdapter: SignalAdapter {
         return kind.equals("Event")
     }
 
+    /// Of a list, whose items need none of their own then. Nil when it has none.
+    private static func version(_ value: JSONValue?) throws(AdapterError) -> String? {
+        guard let value, !value.isNull, !value.equals("") else { return nil }
+        guard
+            let known = EventFields.versions.first(where: { version in
+                value.withUTF8 { $0.elementsEqual(version.utf8) } == true
+            })
+        else {
+            throw AdapterError(.unexpected, "neither v1 nor events.k8s.io/v1", path: "apiVersion")
+        }
+        return known
+    }
+
     private func take(
         _ event: JSONValue, _ version: String?, _ index: Int, _ receivedAt: Timestamp, _ decoded: inout Decoded
-    ) {
+    ) throws(AdapterError) {
         if let object = event.object, !choice.wants(object) {
             decoded.skipped += 1
             return
         }
+        let reason: String
         do throws(EventFault) {
             let fields = try EventFields(event, in: version)
             guard let signal = try choice.signal(fields, receivedAt: receivedAt) else {
@@ -73,17 +88,21 @@ public struct KubernetesEventsAdapter: SignalAdapter {
                 return
             }
             decoded.signals.append(signal)
+            return
         } catch {
-            var body = JSONWriter()
-            body.beginObject()
-            body.member("kind", "EventList")
-            body.member("apiVersion", version ?? event["apiVersion"]?.string ?? "v1")
-            body.key("items")
-            body.beginArray()
-            event.write(to: &body)
-            body.endArray()
-            body.endObject()
-            decoded.rejected.append(RejectedItem(index: index, reason: error.reason, replay: body.bytes))
+            reason = error.reason
         }
+        var body = JSONWriter(reserving: 128)
+        body.beginObject()
+        body.member("kind", "EventList")
+        // An event's own goes before it.
+        body.member("apiVersion", version ?? "v1")
+        body.key("items")
+        body.beginArray()
+        event.write(to: &body)
+        body.endArray()
+        body.endObject()
+        try decoded.reject(
+            RejectedItem(index: index, reason: reason, replay: body.bytes, identity: EventFields.identity(of: event)))
     }
 }

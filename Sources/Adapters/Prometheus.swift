@@ -18,14 +18,14 @@ public struct PrometheusAdapter: SignalAdapter {
         config.removed("skew", "an endsAt in the future is firing, as in Alertmanager. Delete the key.")
     }
 
-    /// - Throws: `AdapterError`: `malformed` for what is not JSON, `tooLarge` past 64 levels of nesting, `unexpected`
-    ///   for anything but an array.
+    /// - Throws: `AdapterError`: `malformed` for what is not JSON, `tooLarge` past 64 levels of nesting and past `Decoded.Bounds`,
+    ///   `unexpected` for anything but an array.
     public func decode(_ request: InboundRequest) throws(AdapterError) -> Decoded {
         let document = try JSONDocument.read(request.body)
         guard let alerts = document.root.array else {
             throw AdapterError(.unexpected, "expected an array of alerts")
         }
-        return decodeAlerts(alerts, replay: Self.write) { alert throws(AlertFault) in
+        return try decodeAlerts(alerts, in: request.body.count, replay: Self.write) { alert throws(AlertFault) in
             try signal(alert, request.receivedAt)
         }
     }

@@ -45,7 +45,8 @@ struct Serve: Sendable {
         let delivery = DeliveryService(configuration, store: deliveryStore, metrics: metrics, log: log)
         let intake = Intake(
             policies: PolicyChain(policies: configuration.policies), gate: gate, store: session.store, metrics: metrics,
-            log: log, wakeDelivery: delivery.wake, hands: delivery, failPoint: FailPoint.hit)
+            log: log, wakeDelivery: delivery.wake, hands: delivery, failPoint: FailPoint.hit,
+            room: DecodeRoom(configuration.server.limits))
         let gaps = SourceGaps()
         let readiness = StoreReadiness(
             store: session.store,

@@ -11,7 +11,8 @@ public final class JSONDocument: @unchecked Sendable {
     ///   - bytes: one JSON text in UTF-8, at most 4 GiB (simdjson's bound).
     ///   - maxDepth: levels of arrays and objects that hold something, at most 1024.
     /// - Throws: `.malformed` with the offset of the first byte that no document could have there (the length when
-    ///   it ends too early), `.tooDeep`, `.tooLarge`.
+    ///   it ends too early), `.tooDeep`, `.tooLarge` (also for more than 4 MiB that hold hardly anything but
+    ///   separators and digits: such a document would take 14 bytes of memory for each of its own).
     public static func parse(_ bytes: [UInt8], maxDepth: Int = 64) throws(JSONError) -> JSONDocument {
         guard !bytes.isEmpty else { throw JSONError(.malformed, "nothing where JSON should be", offset: 0) }
         // SAFETY: both calls read exactly `count` bytes and keep no pointer to them.
@@ -19,6 +20,8 @@ public final class JSONDocument: @unchecked Sendable {
         if let document = JSONDocument(parsed) { return document }
         switch parsed.status {
         case CSIMDJSON_TOO_LARGE: throw JSONError(.tooLarge, "\(bytes.count) bytes are more than can be read")
+        case CSIMDJSON_TOO_DENSE:
+            throw JSONError(.tooLarge, "\(bytes.count) bytes with more than one value or separator in two of them")
         case CSIMDJSON_OUT_OF_MEMORY: throw JSONError(.tooLarge, "no memory for \(bytes.count) bytes")
         default: break
         }

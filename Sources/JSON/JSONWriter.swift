@@ -203,10 +203,17 @@ extension JSONValue {
         case .object:
             out.beginObject()
             for member in JSONObject(document: document, place: place) {
-                out.key(utf8: document.text(member.place))
-                member.value.write(to: &out)
+                member.write(to: &out)
             }
             out.endObject()
         }
+    }
+}
+
+extension JSONObject.Member {
+    /// Writes name and value again, minified, into the object that has been begun.
+    public func write(to out: inout JSONWriter) {
+        out.key(utf8: document.text(place))
+        value.write(to: &out)
     }
 }

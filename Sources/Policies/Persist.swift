@@ -22,6 +22,8 @@ public struct Persist: GatePolicy {
     public let backlog: Int
     /// Dead letters of one origin.
     public let deadLetters: Int
+    /// Bytes of all dead letters of one origin.
+    public let deadLetterBytes: Int
     /// Bytes of what was answered in the last 30 s, kept for a store that comes back without it; 0 keeps nothing.
     public let replay: Int
 
@@ -33,6 +35,7 @@ public struct Persist: GatePolicy {
             bounds: "fsync, {replicas: N}, or {unverified: \"<why it is durable>\"}")
         backlog = try config.integer("backlog", default: 100_000, in: 1...10_000_000)
         deadLetters = try config.integer("dead_letters", default: 10_000, in: 1...1_000_000)
+        deadLetterBytes = try config.bytes("dead_letter_bytes", default: 64 << 20, in: 1 << 20...64 << 30)
         replay = try config.bytes("replay", default: 16 << 20, in: 0...4 << 30)
         if let node {
             durability = try Self.durability(node, path: "\(path).durability")

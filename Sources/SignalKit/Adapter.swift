@@ -24,37 +24,6 @@ public struct InboundRequest: Sendable {
     }
 }
 
-/// An item of a request that could not be read, while its neighbours could.
-public struct RejectedItem: Sendable, Equatable {
-    /// Its place in the request, from 0.
-    public let index: Int
-    /// Where and why, for a person: `startsAt: not an RFC 3339 time`. No value from the input.
-    public let reason: String
-    /// A body of this one item that the same adapter can read again, so that the dead letter can be replayed.
-    public let replay: [UInt8]
-
-    public init(index: Int, reason: String, replay: [UInt8]) {
-        (self.index, self.reason, self.replay) = (index, reason, replay)
-    }
-}
-
-/// What a request held: `signals.count + rejected.count + skipped` is the number of items that the sender sent.
-public struct Decoded: Sendable {
-    public var signals: [Signal]
-    public var rejected: [RejectedItem]
-    /// Items that the sender says it left out (Alertmanager's `truncatedAlerts`).
-    public var truncated: Int
-    /// Items that were read and are not asked for, by the adapter's configuration or their nature (a bookmark).
-    public var skipped: Int
-
-    public init(signals: [Signal] = [], rejected: [RejectedItem] = [], truncated: Int = 0, skipped: Int = 0) {
-        (self.signals, self.rejected, self.truncated, self.skipped) = (signals, rejected, truncated, skipped)
-    }
-
-    /// What the sender sent.
-    public var items: Int { signals.count + rejected.count + skipped }
-}
-
 /// A body that an adapter can't read at all: the request is a 400.
 public struct AdapterError: Error, Hashable, Sendable {
     public enum Code: String, Sendable, CaseIterable {

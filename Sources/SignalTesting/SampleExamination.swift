@@ -86,7 +86,7 @@ struct SampleExamination<Adapter: SignalAdapter> {
                 add(.errors, "a reason that is empty or longer than 1 KiB")
             }
             if decoded.truncated < 0 || decoded.skipped < 0 { add(.errors, "truncated or skipped is negative") }
-            for item in decoded.rejected.prefix(16) { replay(item, bare) }
+            for item in decoded.rejected.prefix(16) where item.cut == nil { replay(item, bare) }
         }
         return answer
     }

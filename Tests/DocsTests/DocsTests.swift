@@ -70,7 +70,7 @@ import Testing
     metrics.delivery(sink: "x", result: "delivered")
     var stats = DeliveryStore.Stats()
     stats.queues = [("x", 1, .zero)]
-    stats.dead = [("x", 1)]
+    stats.dead = [("x", 1, 1)]
     metrics.sampled(stats)
     let names = metrics.registry.render().split(separator: "\n").filter { $0.hasPrefix("# TYPE ") }
         .compactMap { $0.split(separator: " ").dropFirst(2).first }

@@ -18,7 +18,7 @@ import Testing
         metrics.gate(.microseconds(700))
         var stats = DeliveryStore.Stats()
         stats.queues = [("file", 3, .seconds(4))]
-        stats.dead = [("sink/file", 2)]
+        stats.dead = [("sink/file", 2, 700)]
         metrics.sampled(stats)
         let text = metrics.registry.render()
         let check = try await ChildProcess.run("promtool", ["check", "metrics"], input: text)
@@ -38,7 +38,7 @@ import Testing
         let metrics = HostMetrics()
         var stats = DeliveryStore.Stats()
         stats.queues = [("file", 3, .seconds(4))]
-        stats.dead = [("sink/file", 2)]
+        stats.dead = [("sink/file", 2, 700)]
         metrics.sampled(stats)
         metrics.sampled(DeliveryStore.Stats())
         let text = metrics.registry.render()

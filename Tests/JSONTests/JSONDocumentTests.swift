@@ -36,6 +36,30 @@ import Testing
         #expect(root["version"]?.equals("44") == false)
     }
 
+    @Test func aLongTextOfHardlyAnythingButSeparatorsIsTooLarge() throws {
+        func text(_ unit: String, _ bytes: Int) -> [UInt8] {
+            Array("[\([String](repeating: unit, count: bytes / (unit.utf8.count + 1)).joined(separator: ","))]".utf8)
+        }
+        for unit in ["0", "{}", "[0]", #"{"labels":{}}"#] {
+            #expect(fault(text(unit, 5 << 20))?.code == .tooLarge, "\(unit)")
+            #expect(fault(text(unit, 1 << 20)) == nil, "\(unit)")
+        }
+        // As dense as alerts get: one label after the other.
+        let labels = (0..<256).map { "\"\(String($0, radix: 16))\":\"b\"" }.joined(separator: ",")
+        #expect(fault(text("{\(labels)}", 5 << 20)) == nil)
+    }
+
+    @Test func aLongTextIsReadAsAShortOneAndAfterIt() throws {
+        let item = #"{"a":["é",1,-2.5,null],"b":{"c":"\u00e9\n"}}"#
+        for count in [1, 100_000, 1, 30_000, 2] {
+            let root = try parse("[\([String](repeating: item, count: count).joined(separator: ","))]")
+            let last = try #require(root.array.flatMap { $0.reduce(nil as JSONValue?) { $1 } })
+            #expect(root.array?.count == count)
+            #expect(last["a"]?.array?.first { _ in true }?.string == "é")
+            #expect(last["b"]?["c"]?.string == "é\n")
+        }
+    }
+
     @Test func aTextCutAnywhereIsAnErrorAtOrBeforeTheCut() {
         let bytes = Array(Self.sample.utf8)
         for length in 0..<bytes.count {

@@ -130,16 +130,26 @@ enum DeadLetterList {
         return lines
     }
 
+    /// Says that an item is not whole.
+    private static func cut(_ cut: JSONValue?) -> String? {
+        guard let cut, let size = cut["size"]?.integer, let kept = cut["kept"]?.integer else { return nil }
+        return
+            "item    the first \(kept) of \(size) bytes (FNV-1a \(cut["fnv1a"]?.string ?? "?")): it can't be replayed"
+            .printable
+    }
+
     static func one(_ letter: JSONValue) -> [String] {
-        [
+        let lines: [String?] = [
             "id      \(letter["id"]?.string ?? "?")".printable,
             "origin  \(letter["origin"]?.string ?? "?")".printable,
             "reason  \(letter["reason"]?.string ?? "?")".printable,
             "count   \(letter["count"]?.integer ?? 0)",
             "first   \(letter["first"]?.string ?? "?")".printable,
             "last    \(letter["last"]?.string ?? "?")".printable,
+            cut(letter["cut"]),
             "",
             (letter["item"]?.string ?? "").printable,
         ]
+        return lines.compactMap(\.self)
     }
 }

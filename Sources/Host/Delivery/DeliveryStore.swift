@@ -169,7 +169,7 @@ struct DeliveryStore: Sendable {
 
     struct Stats: Sendable {
         var queues: [(name: String, depth: Int, oldest: Duration)] = []
-        var dead: [(origin: String, count: Int)] = []
+        var dead: [(origin: String, count: Int, bytes: Int)] = []
         var stormsOpen = 0
         var counters: [String: Int] = [:]
     }
@@ -186,9 +186,10 @@ struct DeliveryStore: Sendable {
             stats.queues.append((name, Int(depth), .milliseconds(max(0, age))))
         }
         for item in dead {
-            guard let origin = item.list, origin.count == 2, let name = origin[0].string, let count = origin[1].int
+            guard let origin = item.list, origin.count == 3, let name = origin[0].string, let count = origin[1].int,
+                let bytes = origin[2].int
             else { throw garbage("stats") }
-            stats.dead.append((name, Int(count)))
+            stats.dead.append((name, Int(count), Int(bytes)))
         }
         for place in stride(from: 0, to: counters.count - 1, by: 2) {
             guard let name = counters[place].string, let value = counters[place + 1].int else { throw garbage("stats") }

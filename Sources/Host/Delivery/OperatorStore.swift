@@ -11,6 +11,20 @@ extension DeliveryStore {
         let first, last: Timestamp
     }
 
+    /// Of an item that was too long to be kept whole.
+    struct LetterCut: Sendable, Equatable {
+        /// Bytes of the whole item.
+        let size: Int
+        /// Its FNV-1a in hex.
+        let digest: String
+
+        /// Nil for an item that is whole.
+        init?(size: String?, digest: String?) {
+            guard let size = size.flatMap({ Int($0) }) else { return nil }
+            (self.size, self.digest) = (size, digest ?? "")
+        }
+    }
+
     private static func time(_ value: RedisValue) -> Timestamp? { value.int.map { Timestamp(milliseconds: $0) } }
 
     /// The newest dead letters, of one origin (`adapter/<id>`, `sink/<name>`) or all.
@@ -35,12 +49,15 @@ extension DeliveryStore {
     }
 
     /// One dead letter with what it holds: the item as the adapter can read it again, or the signal that a sink did not get.
-    func letter(_ id: String) async throws(RedisError) -> (letter: Letter, item: [UInt8])? {
+    func letter(_ id: String) async throws(RedisError) -> (letter: Letter, item: [UInt8], cut: LetterCut?)? {
         var command = RedisCommand("HMGET", "{\(scripts.prefix)}:l:\(id)")
-        for field in ["origin", "reason", "count", "first", "last", "kind", "item", "document", "member"] {
-            command.add(field)
+        let fields = [
+            "origin", "reason", "count", "first", "last", "kind", "item", "document", "member", "size", "digest",
+        ]
+        for field in fields { command.add(field) }
+        guard let words = try await store.send(command).list, words.count == fields.count else {
+            throw garbage("HMGET")
         }
-        guard let words = try await store.send(command).list, words.count == 9 else { throw garbage("HMGET") }
         guard let origin = words[0].string else { return nil }
         guard let reason = words[1].bytesValue, let count = words[2].int, let first = Self.time(words[3]),
             let last = Self.time(words[4]), let kind = words[5].string, let item = words[6].bytesValue
@@ -54,7 +71,7 @@ extension DeliveryStore {
             Letter(
                 id: id, origin: origin, reason: String(decoding: reason, as: UTF8.self), count: Int(count),
                 first: first,
-                last: last), content
+                last: last), content, LetterCut(size: words[9].string, digest: words[10].string)
         )
     }
 
@@ -66,8 +83,10 @@ extension DeliveryStore {
         case gone
         /// No sink of this name is configured; the letter stays.
         case unowned(sink: String)
-        /// The letter stays until the intake has taken its item.
-        case adapter(origin: String, item: [UInt8])
+        /// The letter stays until the intake has taken its item, as of the time when it was received.
+        case adapter(origin: String, item: [UInt8], receivedAt: Timestamp)
+        /// Its item was too long to be kept whole; the letter stays.
+        case cut(size: Int)
     }
 
     func replay(_ id: String) async throws(RedisError) -> Replay {
@@ -84,9 +103,11 @@ extension DeliveryStore {
             guard words.count == 2, let sink = words[1].string else { throw garbage("replay") }
             return .unowned(sink: sink)
         default:
-            guard word == "adapter", words.count == 3, let origin = words[1].string, let item = words[2].bytesValue
+            guard word == "adapter", words.count == 5, let origin = words[1].string, let item = words[2].bytesValue,
+                let received = words[3].string.flatMap({ Int64($0) }), let size = words[4].string
             else { throw garbage("replay") }
-            return .adapter(origin: origin, item: item)
+            if let size = Int(size) { return .cut(size: size) }
+            return .adapter(origin: origin, item: item, receivedAt: Timestamp(milliseconds: received))
         }
     }
 

@@ -7,8 +7,7 @@ for _, id in ipairs(ids) do
   local h = redis.call('HMGET', key, 'origin', 'kind', 'member')
   if h[1] then
     if h[2] == 'sink' and h[3] and #h[3] ~= 32 then kit.buried(h[3], -1) end
-    redis.call('DEL', key)
-    redis.call('ZREM', kit.key('dead:', h[1]), id)
+    kit.delete_letter(h[1], id)
     dropped = dropped + 1
   elseif ARGV[1] == '' then
     redis.call('ZREM', kit.key('dead:', ARGV[2]), id)

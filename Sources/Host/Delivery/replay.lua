@@ -1,10 +1,11 @@
 -- Puts what a sink did not take back into its queue, and drops the letter. ARGV: letter, cooldown in ms.
 -- Answers queued; missing; gone (the store no longer knows what it spoke of); unowned (no sink of that name is configured:
--- nobody would empty its queue, and the letter stays); or an adapter's letter, whose item goes through the intake instead.
+-- nobody would empty its queue, and the letter stays); or an adapter's letter, whose item goes through the intake instead: its origin,
+-- item, when it was received (ms), and its size if it was cut.
 local key = kit.key('l:', ARGV[1])
-local h = redis.call('HMGET', key, 'origin', 'kind', 'item', 'member', 'record', 'document')
+local h = redis.call('HMGET', key, 'origin', 'kind', 'item', 'member', 'record', 'document', 'received', 'size')
 if not h[1] then return {'missing'} end
-if h[2] ~= 'sink' then return {'adapter', h[1], h[3]} end
+if h[2] ~= 'sink' then return {'adapter', h[1], h[3], h[7] or '', h[8] or ''} end
 local sink, member, packed, document = string.sub(h[1], 6), h[4], h[5], h[6]
 local owned = false
 for _, known in ipairs(outbox.sinks) do owned = owned or known.name == sink end
@@ -47,6 +48,5 @@ if word == 'queued' then
   end
   redis.call('SADD', kit.key('queues'), sink)
 end
-redis.call('DEL', key)
-redis.call('ZREM', kit.key('dead:', h[1]), ARGV[1])
+kit.delete_letter(h[1], ARGV[1])
 return {word}

@@ -27,7 +27,8 @@ for _, name in ipairs(redis.call('SMEMBERS', kit.key('queues'))) do
 end
 local dead = {}
 for _, origin in ipairs(redis.call('SMEMBERS', kit.key('dead'))) do
-  dead[#dead + 1] = {origin, redis.call('ZCARD', kit.key('dead:', origin))}
+  local bytes = tonumber(redis.call('HGET', kit.key('dead-bytes'), origin) or '0') or 0
+  dead[#dead + 1] = {origin, redis.call('ZCARD', kit.key('dead:', origin)), bytes}
 end
 return {now, queues, dead, redis.call('ZCOUNT', kit.key('storms'), '-inf', string.format('%.0f', kit.FAR - 1)),
   redis.call('HGETALL', kit.key('counters'))}

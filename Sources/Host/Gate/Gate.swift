@@ -32,7 +32,7 @@ final class Gate: Sendable {
         barrier = ReplicaBarrier(configuration.durability, within: configuration.state.timeout)
         replay = ReplayMemory(capacity: configuration.persist?.replay ?? 0, replicated: barrier != nil)
         reader = GateReader(
-            policies: configuration.gatePolicies, deadLetters: composer.deadLetters, keeps: replay.capacity > 0,
+            policies: configuration.gatePolicies, deadLetters: composer.letterBounds, keeps: replay.capacity > 0,
             others: configuration.gatePolicies.contains {
                 !($0 is Deduplicate || $0 is StormPolicy || $0 is Persist)
             }, sinks: configuration.sinks.count, log: log)

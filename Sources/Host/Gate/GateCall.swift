@@ -26,9 +26,16 @@ struct GateSignal: Sendable {
 /// An item of a request that its adapter could not read.
 struct GateDeadLetter: Sendable {
     let origin: PluginID
-    let index: Int
-    let reason: String
-    let item: [UInt8]
+    let item: RejectedItem
+    let receivedAt: Timestamp
+
+    /// Of one identity there is one letter. A reason may tell a length, which changes from repeat to repeat.
+    var identity: [UInt8] {
+        item.identity + [UInt8(ascii: "\n")] + item.reason.utf8.filter { !(0x30...0x39).contains($0) }
+    }
+
+    /// Bytes that it takes to remember it, about.
+    var size: Int { item.size + item.reason.utf8.count }
 }
 
 struct GateOutcome: Sendable, Equatable {

@@ -87,9 +87,13 @@ struct GateCommands: Sendable {
         command.add(answered ? 1 : 0)
         for letter in letters {
             command.add("adapter/\(letter.origin)")
-            command.add(Int64(letter.index))
-            command.add(letter.reason)
-            command.add(letter.item)
+            command.add(letter.identity)
+            command.add(Int64(letter.item.index))
+            command.add(letter.item.reason)
+            command.add(letter.item.replay)
+            command.add(letter.receivedAt.milliseconds)
+            command.add(letter.item.cut.map { String($0.size) } ?? "")
+            command.add(letter.item.cut.map { String($0.digest, radix: 16) } ?? "")
         }
         return command
     }

@@ -6,8 +6,8 @@ import SignalKit
 struct GateReader: Sendable {
     let policies: [any GatePolicy]
     private let ids: [PluginID]
-    /// Of one origin, for the sender to read.
-    let deadLetters: Int
+    /// The bounds of one origin's, for the sender to read.
+    let deadLetters: String
     /// Whether anything is kept for a replay.
     let keeps: Bool
     /// Steps that may ask for their arguments again, besides the storm, which does for its members.
@@ -16,7 +16,7 @@ struct GateReader: Sendable {
     let sinks: Int
     let log: Logger
 
-    init(policies: [any GatePolicy], deadLetters: Int, keeps: Bool, others: Bool, sinks: Int, log: Logger) {
+    init(policies: [any GatePolicy], deadLetters: String, keeps: Bool, others: Bool, sinks: Int, log: Logger) {
         self.policies = policies
         ids = policies.map { type(of: $0).id }
         (self.deadLetters, self.keeps, self.others, self.sinks, self.log) = (deadLetters, keeps, others, sinks, log)
@@ -220,7 +220,7 @@ struct GateReader: Sendable {
         guard let place = stored.firstIndex(of: .integer(0)) else { return true }
         let origin = letters[letters.startIndex + place].origin
         refuseLetters(
-            &answer, "\(deadLetters) dead letters of adapter/\(origin): replay or drop some",
+            &answer, "the dead letters of adapter/\(origin) are full (\(deadLetters)): replay or drop some",
             withoutRoom: stored.count { $0 == .integer(0) })
         return false
     }

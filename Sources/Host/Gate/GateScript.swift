@@ -13,6 +13,7 @@ struct ScriptComposer: Sendable {
     let queues: [Queue]
     let backlog: Int
     let deadLetters: Int
+    let deadLetterBytes: Int
     /// The one function from which scripts have the time, in µs.
     private let prologue: String
 
@@ -22,6 +23,7 @@ struct ScriptComposer: Sendable {
         }
         backlog = configuration.persist?.backlog ?? 100_000
         deadLetters = configuration.persist?.deadLetters ?? 10_000
+        deadLetterBytes = configuration.persist?.deadLetterBytes ?? 64 << 20
         prologue = configuration.state.prologue ?? Self.serverTime
     }
 
@@ -31,6 +33,9 @@ struct ScriptComposer: Sendable {
           return time[1] * 1000000 + time[2]
         end
         """
+
+    /// For the sender of an item that finds no room: `10000, 64MiB at most`.
+    var letterBounds: String { "\(deadLetters), \(ConfigReader.byteText(deadLetterBytes)) at most" }
 
     /// - Parameters:
     ///   - flags: of the shebang line. Without `allow-oom`, Redis refuses a script whole when it is out of memory.
@@ -45,6 +50,7 @@ struct ScriptComposer: Sendable {
         let text = """
             #!lua\(flags.isEmpty ? "" : " flags=\(flags)")
             local outbox = {sinks = {\(sinks.joined(separator: ", "))}, backlog = \(backlog), letters = \(deadLetters), \
+            letter_bytes = \(deadLetterBytes), \
             lease = \(Lease.length.milliseconds)\
             \(constants)}
             \(prologue)

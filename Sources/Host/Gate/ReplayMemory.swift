@@ -94,7 +94,7 @@ final class ReplayMemory: Sendable {
     /// The most that a signal may have to leave here: what the steps are told of it is in its document.
     /// Of one without a document it is a guess, and mostly nothing: there is an entry, whose document it inherits.
     static func room(_ signal: GateSignal) -> Int { 2 * signal.size + 82 + 16 * 64 + overhead }
-    static func room(_ letter: GateDeadLetter) -> Int { letter.item.count + letter.reason.utf8.count + overhead }
+    static func room(_ letter: GateDeadLetter) -> Int { letter.size + overhead }
 
     /// Before a call is sent to a store that is open. To be followed by `keep` or `release`.
     /// - Returns: false when there is no room, and none can be made. One call has room in any case, or it never would.
@@ -146,8 +146,7 @@ final class ReplayMemory: Sendable {
                 put(key, .signal(signal), signal.bytes, &state, now)
             }
             for letter in letters {
-                let bytes = letter.item.count + letter.reason.utf8.count + Self.overhead
-                put(.letter(state.number), .letter(letter), bytes, &state, now)
+                put(.letter(state.number), .letter(letter), letter.size + Self.overhead, &state, now)
             }
             return true
         }

@@ -4,22 +4,52 @@
 
 local function prefixed(text) return string.format('%08x', #text) .. text end
 
--- Stores a dead letter, or counts one that is there; either way it has these fields. Answers whether it is stored (not when
--- its origin has no room), and whether it is a new one. One that is `answered` for has room, and is not counted again.
-function kit.letter(now, origin, item, reason, fields, answered)
-  local id = redis.sha1hex(prefixed(origin) .. prefixed(item) .. prefixed(reason))
+-- `dead-bytes` has for each origin the bytes of its letters, the sum of their fields `bytes`.
+
+-- Whether the letters of an origin have all bytes that they may have.
+function kit.letters_full(origin)
+  return (tonumber(redis.call('HGET', base .. 'dead-bytes', origin) or '0') or 0) >= outbox.letter_bytes
+end
+
+local function add_bytes(origin, bytes)
+  if bytes == 0 then return end
+  if redis.call('HINCRBY', base .. 'dead-bytes', origin, bytes) <= 0 then redis.call('HDEL', base .. 'dead-bytes', origin) end
+end
+
+-- Stores a dead letter, or counts one that is there; either way it has this item and these fields. Answers whether it is stored
+-- (not when its origin has no room), and whether it is a new one. One that is `answered` for has room, and is not counted again.
+-- Letters of one `identity` are one letter, whatever their items and reasons; without it, item and reason tell them apart.
+function kit.letter(now, origin, item, reason, fields, answered, identity)
+  local id = redis.sha1hex(prefixed(origin) .. (identity and prefixed(identity) or prefixed(item) .. prefixed(reason)))
   local key, index = base .. 'l:' .. id, base .. 'dead:' .. origin
   local known = redis.call('EXISTS', key) == 1
   if known and answered then return true, false end
+  local full = kit.letters_full(origin)
+  local before, bytes = known and tonumber(redis.call('HGET', key, 'bytes') or '0') or 0, #item + #reason
+  for at = 2, #fields, 2 do bytes = bytes + #fields[at] end
   if not known then
-    if not answered and redis.call('ZCARD', index) >= outbox.letters then return false, false end
-    redis.call('HSET', key, 'origin', origin, 'item', item, 'reason', reason, 'first', now)
+    if not answered and (full or redis.call('ZCARD', index) >= outbox.letters) then return false, false end
+    redis.call('HSET', key, 'origin', origin, 'first', now)
   end
   redis.call('HINCRBY', key, 'count', 1)
-  redis.call('HSET', key, 'last', now, unpack(fields))
+  redis.call('HSET', key, 'last', now)
+  -- For a longer one there may be no room: then the letter keeps the item that it has.
+  if not (known and full and bytes > before) then
+    redis.call('HSET', key, 'item', item, 'reason', reason, 'bytes', bytes, unpack(fields))
+    add_bytes(origin, bytes - before)
+  end
   redis.call('SADD', base .. 'dead', origin)
   redis.call('ZADD', index, now, id)
   return true, not known
+end
+
+-- Deletes a dead letter.
+function kit.delete_letter(origin, id)
+  local key = base .. 'l:' .. id
+  local bytes = tonumber(redis.call('HGET', key, 'bytes') or '0') or 0
+  redis.call('DEL', key)
+  redis.call('ZREM', base .. 'dead:' .. origin, id)
+  add_bytes(origin, -bytes)
 end
 
 -- Sets aside what a sink does not get: an episode (`packed`, its record) or a storm, in its latest state. `item` names it. Returns
@@ -73,7 +103,8 @@ local function without_room(member)
   for place, sink in ipairs(outbox.sinks) do
     if not has_room(queues[place], member) then
       if sink.full == 'refuse' then full('backlog of ' .. sink.name .. ' full') end
-      if redis.call('ZCARD', base .. 'dead:sink/' .. sink.name) + (held.aside[sink.name] or 0) >= outbox.letters then
+      if kit.letters_full('sink/' .. sink.name)
+        or redis.call('ZCARD', base .. 'dead:sink/' .. sink.name) + (held.aside[sink.name] or 0) >= outbox.letters then
         full('backlog and dead letters of ' .. sink.name .. ' full')
       end
       shut = shut or {}

@@ -89,6 +89,7 @@ struct OperatorRoutes: OperatorAPI {
                 out.beginObject()
                 out.member("origin", origin.origin)
                 out.member("count", origin.count)
+                out.member("bytes", origin.bytes)
                 out.endObject()
             }
             out.endArray()
@@ -169,6 +170,14 @@ struct OperatorRoutes: OperatorAPI {
         guard let found = try await store.letter(id) else { return missing("no dead letter \(id.prefix(64))") }
         return document { out in
             write(found.letter, to: &out)
+            if let cut = found.cut {
+                out.key("cut")
+                out.beginObject()
+                out.member("size", cut.size)
+                out.member("kept", found.item.count)
+                out.member("fnv1a", cut.digest)
+                out.endObject()
+            }
             out.member("item", String(decoding: found.item, as: UTF8.self))
         }
     }
@@ -205,12 +214,14 @@ struct OperatorRoutes: OperatorAPI {
         case .queued:
             wakeDelivery()
             return .done(status: 202)
-        case .adapter(let origin, let item):
+        case .cut(let size):
+            return .refused(
+                "the item has \(size) bytes, and only its beginning was kept: have it sent again, or drop the letter")
+        case .adapter(let origin, let item, let receivedAt):
             guard let route = configuration.routes.first(where: { "adapter/\($0.adapter)" == origin }) else {
                 return .refused("no route of \(origin) is configured")
             }
-            let request = InboundRequest(
-                body: item, contentType: "application/json", receivedAt: JSONLogHandler.now)
+            let request = InboundRequest(body: item, contentType: "application/json", receivedAt: receivedAt)
             let answer = await intake.take(
                 request, route: route, requestID: "replay", eventLoop: nil,
                 deadline: .now + configuration.server.limits.deadline)

@@ -16,16 +16,23 @@ struct Intake: Taking {
     /// Who delivers what the gate hands over.
     let hands: (any DeliveryHands)?
     let failPoint: @Sendable (FailPoint) -> Void
+    var room = DecodeRoom()
 
     func take(
         _ request: InboundRequest, route: HostConfiguration.Route, requestID: String, eventLoop: (any EventLoop)?,
         deadline: ContinuousClock.Instant
     ) async -> IntakeAnswer {
+        guard var share = room.begin(body: request.body.count) else { return .refused(Self.overloaded) }
+        defer { room.end(share) }
         let decoded: Decoded
         do throws(AdapterError) {
             decoded = try route.plugin.decode(request)
+            try decoded.checkRejected()
         } catch {
             return .refused(.malformed(message: error.message, offset: error.offset, path: error.path))
+        }
+        guard room.grow(&share, body: request.body.count, items: decoded.items - decoded.skipped) else {
+            return .refused(Self.overloaded)
         }
         note(decoded, from: route.adapter, requestID)
         return await take(
@@ -48,9 +55,7 @@ struct Intake: Taking {
             let result = policies.policies.isEmpty ? .pass(signal) : await policies.decide(signal, context)
             docket.add(signal, result, isKnown: gate.knows)
         }
-        let letters = decoded.rejected.map {
-            GateDeadLetter(origin: adapter, index: $0.index, reason: $0.reason, item: $0.replay)
-        }
+        let letters = decoded.rejected.map { GateDeadLetter(origin: adapter, item: $0, receivedAt: receivedAt) }
         if !docket.forGate.isEmpty || !letters.isEmpty {
             let started = ContinuousClock.now
             let answer = await gate.decide(
@@ -68,6 +73,8 @@ struct Intake: Taking {
         }
         return docket.answer(deadLetters: decoded.rejected.map { ($0.index, $0.reason) })
     }
+
+    private static let overloaded = Refusal.overloaded(detail: "too many items at once for the memory of the host")
 
     private func note(_ decoded: Decoded, from adapter: PluginID, _ requestID: String) {
         metrics.received(adapter, decoded.items)

@@ -9,7 +9,8 @@ import SignalKit
 /// What is unknown is left out; times are RFC 3339 in UTC.
 enum SignalDocument {
     static func encode(_ signal: Signal) -> [UInt8] {
-        var out = JSONWriter(reserving: 1_024)
+        // Tens of thousands of these may be in memory at once.
+        var out = JSONWriter(reserving: size(signal))
         out.beginObject()
         out.member("name", signal.name)
         out.member("status", signal.status.rawValue)

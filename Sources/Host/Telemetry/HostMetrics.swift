@@ -182,9 +182,11 @@ final class HostMetrics: Sendable {
     }
 
     /// - Parameter origin: adapter/ID or sink/NAME.
-    private func deadLetters(_ origin: String, _ count: Int) {
+    private func deadLetters(_ origin: String, _ count: Int, bytes: Int = 0) {
         cache.withLockedValue { _ = $0.origins.insert(origin) }
         registry.gauge("portcullis_dead_letters", "Dead letters kept.", [("origin", origin)]).set(Double(count))
+        registry.gauge("portcullis_dead_letter_bytes", "Bytes of the dead letters kept.", [("origin", origin)])
+            .set(Double(bytes))
     }
 
     /// Counted in the store, over all hosts; the store may be emptied, so these may fall.
@@ -219,7 +221,7 @@ final class HostMetrics: Sendable {
         for name in known.0.subtracting(stats.queues.map(\.name)) { queue(sink: name, depth: 0, oldest: .zero) }
         for name in known.1.subtracting(stats.dead.map(\.origin)) { deadLetters(name, 0) }
         for queue in stats.queues { self.queue(sink: queue.name, depth: queue.depth, oldest: queue.oldest) }
-        for origin in stats.dead { deadLetters(origin.origin, origin.count) }
+        for origin in stats.dead { deadLetters(origin.origin, origin.count, bytes: origin.bytes) }
         stormsOpen.set(Double(stats.stormsOpen))
         missedFiring(stats.counters["missed_firing"] ?? 0)
         for reason in ["expired", "forgotten"] { ended(reason, stats.counters[reason] ?? 0) }

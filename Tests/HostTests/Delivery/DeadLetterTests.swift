@@ -145,7 +145,7 @@ import Testing
 
     @Test func allOfAnOriginAreDroppedWhateverItsIndexHolds() async throws {
         let rig = try await Rig()
-        let items = (0..<3).map { GateDeadLetter(origin: "prometheus", index: $0, reason: "no", item: [UInt8($0)]) }
+        let items = (0..<3).map { GateDeadLetter(RejectedItem(index: $0, reason: "no", replay: [UInt8($0)])) }
         _ = await rig.gate.decide([], items, in: rig.store, on: nil)
         for place in 0..<600 { try await rig.redis.command("ZADD", "{test}:dead:adapter/prometheus", "1", "x\(place)") }
         _ = await operatorAnswer(rig, "DELETE", "/dead-letters", ["origin": "adapter/prometheus"])

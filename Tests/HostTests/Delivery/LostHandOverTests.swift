@@ -85,7 +85,7 @@ import Testing
     func anAnswerThatCantBeShutsTheStore(_ words: [RedisValue]) async throws {
         let rig = try await Rig()
         let reader = GateReader(
-            policies: rig.configuration.gatePolicies, deadLetters: 1, keeps: false, others: false, sinks: 1,
+            policies: rig.configuration.gatePolicies, deadLetters: "1", keeps: false, others: false, sinks: 1,
             log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let record = [UInt8](repeating: 1, count: 60)
         let reply = RedisValue.array([.integer(6), .bytes([1, 3, 60, 0] + record)] + words)

@@ -49,15 +49,17 @@ final class GateRig: Sendable {
     init(
         sinks: [(PluginID, HostConfiguration.WhenFull)] = [("file", .refuse)],
         backlog: Int = 1_000,
-        letters: Int = 10, storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = [],
-        redis given: RedisServer? = nil, opens: Bool = true, plugin: any Sink = Nowhere(),
+        letters: Int = 10, letterBytes: String = "64MiB", storm: [ConfigNode.Entry] = [],
+        deduplicate: [ConfigNode.Entry] = [], redis given: RedisServer? = nil, opens: Bool = true,
+        plugin: any Sink = Nowhere(),
         first: [any GatePolicy] = [], further: [any GatePolicy] = [], host: String = "", replay: String = "16MiB",
         clock: Bool = true, timeout: Duration = .seconds(5)
     ) async throws {
         redis = if let given { given } else { try await RedisServer.durable() }
         let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let configuration = try Self.configuration(
-            sinks: sinks, backlog: backlog, letters: letters, storm: storm, deduplicate: deduplicate,
+            sinks: sinks, backlog: backlog, letters: letters, letterBytes: letterBytes, storm: storm,
+            deduplicate: deduplicate,
             plugin: plugin, first: first, further: further, replay: replay)
         self.configuration = configuration
         let gate = Gate(configuration, host: host, log: log, witness: witness)
@@ -96,7 +98,8 @@ final class GateRig: Sendable {
     ///   - further: those between `storm` and `persist`.
     static func configuration(
         sinks: [(PluginID, HostConfiguration.WhenFull)] = [("file", .refuse)], backlog: Int = 1_000, letters: Int = 10,
-        storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = [], plugin: any Sink = Nowhere(),
+        letterBytes: String = "64MiB", storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = [],
+        plugin: any Sink = Nowhere(),
         first before: [any GatePolicy] = [], further: [any GatePolicy] = [], replay: String = "16MiB"
     ) throws -> HostConfiguration {
         let mark = ConfigMark(line: 1, column: 1)
@@ -107,6 +110,7 @@ final class GateRig: Sendable {
         var second = reader(storm)
         var third = reader([
             entry("durability", "fsync"), entry("backlog", "\(backlog)"), entry("dead_letters", "\(letters)"),
+            entry("dead_letter_bytes", letterBytes),
             entry("replay", replay),
         ])
         let deciding: [any GatePolicy] = [try Deduplicate(&first, .silent), try StormPolicy(&second, .silent)]

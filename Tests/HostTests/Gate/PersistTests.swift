@@ -193,7 +193,10 @@ import Testing
     // MARK: Dead letters of adapters
 
     private func letter(_ index: Int, _ reason: String = "startsAt: not a time") -> GateDeadLetter {
-        GateDeadLetter(origin: "prometheus", index: index, reason: reason, item: Array("{\"n\":\(index)}".utf8))
+        GateDeadLetter(
+            origin: "prometheus",
+            item: RejectedItem(index: index, reason: reason, replay: Array("{\"n\":\(index)}".utf8)),
+            receivedAt: Timestamp(milliseconds: 1))
     }
 
     @Test func aPoisonItemIsOneDeadLetterWithACount() async throws {
@@ -205,7 +208,7 @@ import Testing
         let stored = try await rig.delivery.letters(origin: "adapter/prometheus", most: 10)
         #expect(stored.total == 2)
         #expect(stored.letters.map(\.count) == [3, 3])
-        guard case .adapter(let origin, let item) = try await rig.delivery.replay(stored.letters[0].id) else {
+        guard case .adapter(let origin, let item, _) = try await rig.delivery.replay(stored.letters[0].id) else {
             Issue.record("no adapter's letter")
             return
         }

@@ -100,7 +100,9 @@ import Testing
 
     @Test func whatWasAnsweredIsWrittenIntoAFullStoreToo() async throws {
         let rig = try await Rig()
-        let letter = GateDeadLetter(origin: "alertmanager", index: 0, reason: "no labels", item: Array("{}".utf8))
+        let letter = GateDeadLetter(
+            origin: "alertmanager", item: RejectedItem(index: 0, reason: "no labels", replay: Array("{}".utf8)),
+            receivedAt: Timestamp(milliseconds: 1))
         #expect(await rig.gate.decide([try Rig.signal()], [letter], in: rig.store, on: nil).deadLettersStored)
         try await rig.redis.command("CONFIG", "SET", "maxmemory", "1")
         try await rig.redis.command("FLUSHALL")

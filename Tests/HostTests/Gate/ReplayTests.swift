@@ -138,7 +138,9 @@ import Testing
 
     @Test func aDeadLetterThatWasAnsweredForComesBackOnce() async throws {
         let rig = try await Rig(letters: 1)
-        let letter = GateDeadLetter(origin: "alertmanager", index: 0, reason: "no labels", item: Array("{}".utf8))
+        let letter = GateDeadLetter(
+            origin: "alertmanager", item: RejectedItem(index: 0, reason: "no labels", replay: Array("{}".utf8)),
+            receivedAt: Timestamp(milliseconds: 1))
         #expect(await rig.gate.decide([], [letter], in: rig.store, on: nil).deadLettersStored)
         // Taken by another host meanwhile: there is no room, but it was answered for.
         try await lose(rig)
