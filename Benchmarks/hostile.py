@@ -59,7 +59,7 @@ def problems(labels: int, least: int) -> Callable[[str, int], bytes]:
     """Items that are read, with so many tiny labels; as many as a body may hold, `least` bytes each at least."""
     def body(route: str, size: int) -> bytes:
         before, after = AROUND[route]
-        more = b"".join(b',"%02x":"b"' % number for number in range(labels))
+        more = b"".join(b',"l%02x":"b"' % number for number in range(labels))
         length = max(least, len(tiny(route, 100_000, more)) + 1)
         found = (tiny(route, number, more).ljust(length - 1) for number in range(max(1, size // length)))
         return before + b",".join(found) + after
@@ -183,6 +183,7 @@ def main() -> int:
     options.add_argument("executable", type=Path)
     options.add_argument("--shape", action="append", help="only shapes with this in their name")
     options.add_argument("--route", action="append", choices=list(ROUTES))
+    options.add_argument("--most", type=float, default=64, help="MiB of a body")
     given = options.parse_args()
     over, worst = [], 0.0
     print(f"{'route':18} {'shape':28} {'body':>9} {'status':>6} {'memory':>9} {'per byte':>9} {'of bound':>9} {'others waited':>14}")
@@ -193,7 +194,7 @@ def main() -> int:
                     continue
                 # A host and a store of its own: dead letters of the shape before would fill it.
                 host = Host(bench, bench.executable, adapters=CONFIGURED)
-                for size in SIZES:
+                for size in (size for size in SIZES if size <= given.most * MIB):
                     body = make(route, size)
                     figure = measure(host, path, body)
                     part = figure.memory / (FACTOR * len(body) + SPARE)

@@ -133,7 +133,7 @@ extension EventFields {
     /// when it is no object.
     static func identity(of value: JSONValue) -> [UInt8]? {
         guard let event = value.object else { return nil }
-        var out = JSONWriter(reserving: 256)
+        var out = JSONWriter(reserving: 64)
         out.beginObject()
         for member in event where !moving.contains(where: { member.isNamed($0) }) {
             guard member.isNamed("metadata"), let metadata = member.value.object else {

@@ -92,7 +92,7 @@ public struct KubernetesEventsAdapter: SignalAdapter {
         } catch {
             reason = error.reason
         }
-        var body = JSONWriter(reserving: 128)
+        var body = JSONWriter(reserving: 64)
         body.beginObject()
         body.member("kind", "EventList")
         // An event's own goes before it.

@@ -21,7 +21,7 @@ public final class JSONDocument: @unchecked Sendable {
         switch parsed.status {
         case CSIMDJSON_TOO_LARGE: throw JSONError(.tooLarge, "\(bytes.count) bytes are more than can be read")
         case CSIMDJSON_TOO_DENSE:
-            throw JSONError(.tooLarge, "\(bytes.count) bytes with more than one value or separator in two of them")
+            throw JSONError(.tooLarge, "\(bytes.count) bytes with more than two values or separators in five of them")
         case CSIMDJSON_OUT_OF_MEMORY: throw JSONError(.tooLarge, "no memory for \(bytes.count) bytes")
         default: break
         }

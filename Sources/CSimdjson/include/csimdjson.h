@@ -16,7 +16,7 @@ enum csimdjson_status {
     CSIMDJSON_TOO_DEEP = 2,
     CSIMDJSON_TOO_LARGE = 3,
     CSIMDJSON_OUT_OF_MEMORY = 4,
-    CSIMDJSON_TOO_DENSE = 5,  // longer than 4 MiB, and more than one structural character in two bytes
+    CSIMDJSON_TOO_DENSE = 5,  // longer than 4 MiB, and more than two structural characters in five bytes
 };
 
 typedef struct {

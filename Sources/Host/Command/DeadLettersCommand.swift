@@ -60,8 +60,8 @@ extension DeadLettersCommand {
         static let configuration = CommandConfiguration(
             abstract: "Send again what was set aside.",
             discussion: """
-                An item goes through its adapter and the gate as if it had just been sent; a delivery goes back into \
-                its sink's queue. What succeeds is a dead letter no more. Exits with 1 when one is refused again.
+                An item goes through its adapter and the gate as of the time when it was last received; a delivery goes \
+                back into its sink's queue. Of an item over 256 KiB only the beginning is kept: it can't be replayed. What succeeds is a dead letter no more. Exits with 1 when one is refused again.
                 """)
 
         @OptionGroup var choice: LetterChoice
