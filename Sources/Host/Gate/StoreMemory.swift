@@ -55,6 +55,8 @@ final class StoreMemory: Sendable {
     var highest: Int64 { state.withLockedValue { $0.highest } }
     /// As it was seen last; 0 before that.
     var born: Int64 { state.withLockedValue { $0.sight?.born ?? 0 } }
+    /// As it was seen last; nil before that.
+    var server: String? { state.withLockedValue { $0.sight?.server } }
     /// Whom it saw last.
     var peers: [String] { state.withLockedValue { $0.sight?.peers ?? [] } }
 
@@ -66,7 +68,10 @@ final class StoreMemory: Sendable {
     func change(_ sight: Sight, since highest: Int64) -> Change {
         guard let known = state.withLockedValue({ $0.sight }) else { return .first }
         guard known.born == sight.born else {
-            return .lost("the store was emptied: it knows nothing of before \(sight.born)")
+            let place =
+                known.server == sight.server
+                ? "on the same server" : "and is on another server, or on one that restarted"
+            return .lost("the store was emptied \(place): it knows nothing of before \(sight.born)")
         }
         guard sight.clock >= highest else {
             return .lost("the store is older than before: its clock was at \(highest) and is at \(sight.clock)")

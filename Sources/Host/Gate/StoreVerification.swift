@@ -109,7 +109,8 @@ struct StoreVerification: Sendable {
             try await recovery.run(on: connection, sight, above: memory.highest, peers: memory.peers)
             // Once, however many attempts it took.
             if case .lost(let what) = change { recovery.witness.lost(what) }
-            if change != .none, change != .first { recovery.witness.met(sight.server) }
+            // One that was emptied or set back may be the same as before.
+            if change != .none, change != .first, sight.server != memory.server { recovery.witness.met(sight.server) }
         }
         memory.adopt(sight, opens: occasion == .opening)
     }

@@ -12,7 +12,7 @@ struct StoreWitness: GateWitness {
 
     func met(_ server: String) {
         metrics.failover()
-        log.notice("the store is on another server by now", metadata: ["server": "\(server)"])
+        log.notice("the store is on another server, or on one that restarted", metadata: ["server": "\(server)"])
     }
 
     func replayed(_ restored: Int, of count: Int, faults: Int, first: String) {
