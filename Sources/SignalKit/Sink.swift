@@ -118,14 +118,29 @@ public struct SinkError: Error, Hashable, Sendable {
     public enum Code: String, Sendable, CaseIterable {
         case unreachable, timeout, refused, overloaded, denied, invalid, full, bug
     }
+    /// What an error speaks of.
+    public enum Scope: String, Sendable {
+        /// This delivery: each failure is one of its attempts.
+        case delivery
+        /// The whole sink, which would take no delivery now: unreachable, no permission, its disk is full. It uses up no
+        /// attempts. The host pauses the sink, and tries one delivery at a time until one succeeds.
+        case sink
+    }
     public let code: Code
     /// For the operator. No secret, no content of the signal.
     public let message: String
     /// False: trying again can't help, the delivery goes to the dead letters.
     public let retryable: Bool
+    public let scope: Scope
 
+    /// An error about one delivery.
     public init(_ code: Code, _ message: String, retryable: Bool) {
-        (self.code, self.message, self.retryable) = (code, message, retryable)
+        (self.code, self.message, self.retryable, scope) = (code, message, retryable, .delivery)
+    }
+
+    /// An error about the whole sink, which is always worth another try.
+    public init(wholeSink code: Code, _ message: String) {
+        (self.code, self.message, retryable, scope) = (code, message, true, .sink)
     }
 }
 
@@ -138,8 +153,12 @@ public protocol Sink: Plugin {
     static var concurrency: Int { get }
 
     /// Returns when the delivery is as durable as this sink makes it. Called concurrently.
-    /// - Throws: `SinkError`; a retryable one brings the episode back later, in its latest state.
+    /// - Throws: `SinkError`; a retryable one brings the episode back later, in its latest state. `SinkError.Scope` says what
+    ///   becomes of its attempts.
     func deliver(_ delivery: Delivery, _ context: DeliveryContext) async throws(SinkError)
+
+    /// Work beside the deliveries, such as deleting what is old. Called once, when deliveries begin, and cancelled when they end.
+    func maintain() async
 
     /// Called once, after the last `deliver` has returned.
     func close() async
@@ -162,5 +181,6 @@ extension BatchSink {
 extension Sink {
     public static var needsHistory: Bool { false }
     public static var concurrency: Int { 64 }
+    public func maintain() async {}
     public func close() async {}
 }

@@ -93,8 +93,9 @@ struct LineFile {
         let code = errno
         let why = String(cString: strerror(code))
         return SinkError(
-            code == ENOSPC || code == EDQUOT ? .full : code == EACCES || code == EPERM ? .denied : .unreachable,
-            "can't \(doing) \(path): \(why)", retryable: true)
+            wholeSink: code == ENOSPC || code == EDQUOT
+                ? .full : code == EACCES || code == EPERM ? .denied : .unreachable,
+            "can't \(doing) \(path): \(why)")
     }
 
     private mutating func open() throws(SinkError) {
@@ -106,7 +107,7 @@ struct LineFile {
         descriptor = opened
         guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
             throw SinkError(
-                .refused, "\(path) belongs to another host: give each host a file of its own", retryable: true)
+                wholeSink: .refused, "\(path) belongs to another host: give each host a file of its own")
         }
         try cutTornLine()
         try syncDirectory()

@@ -79,7 +79,7 @@ struct LineHistory {
         guard let stream = fopen(path, "re") else {
             guard errno == ENOENT else {
                 throw SinkError(
-                    .unreachable, "can't read \(path): \(String(cString: strerror(errno)))", retryable: true)
+                    wholeSink: .unreachable, "can't read \(path): \(String(cString: strerror(errno)))")
             }
             return
         }
@@ -99,7 +99,7 @@ struct LineHistory {
             body(String(decoding: id, as: UTF8.self))
         }
         guard ferror(stream) == 0 else {
-            throw SinkError(.unreachable, "can't read \(path)", retryable: true)
+            throw SinkError(wholeSink: .unreachable, "can't read \(path)")
         }
     }
 }

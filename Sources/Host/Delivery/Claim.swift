@@ -35,6 +35,8 @@ struct Claim: Sendable {
 struct FailedDelivery: Sendable {
     let claim: Claim
     let delay: Duration
+    /// False after an error about the whole sink.
+    var usesAttempt = true
 }
 
 /// Names a claim, so that it can be given back when its answer was lost.

@@ -70,5 +70,11 @@ struct DeliveryRoom: Sendable {
         hasFailed = true
     }
 
+    /// Nothing succeeds: one delivery at a time is tried.
+    mutating func pause() {
+        limit = 1
+        (hasFailed, isBehind) = (true, true)
+    }
+
     mutating func stop() { isStopping = true }
 }

@@ -126,6 +126,7 @@ struct DeliveryStore: Sendable {
                 $0.add(item.claim.member.bytes)
                 $0.add(item.claim.token.text)
                 $0.add(item.delay.milliseconds)
+                $0.add(item.usesAttempt ? 1 : 0 as Int64)
                 count += 1
             }
         }

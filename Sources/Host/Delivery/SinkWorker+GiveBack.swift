@@ -38,10 +38,16 @@ extension SinkWorker {
 
     /// The sink took none of these: they come again later, or are set aside.
     func failed(_ batch: [Begun], _ error: SinkError) async {
-        let again = batch.filter { error.retryable && $0.claim.attempt < Self.attempts }
-        for start in stride(from: 0, to: again.count, by: Self.claims) {
-            await comeAgain(again[start...].prefix(Self.claims), error)
+        if let pause = paused(batch, error) {
+            let failed = batch.map { FailedDelivery(claim: $0.claim, delay: pause, usesAttempt: false) }
+            return await comeAgain(failed, batch, error)
         }
+        let again = batch.filter { error.retryable && $0.claim.attempt < Self.attempts }
+        let failed = again.map {
+            FailedDelivery(
+                claim: $0.claim, delay: backOff.delay(after: $0.claim.attempt, random: .random(in: 0...1)))
+        }
+        await comeAgain(failed, again, error)
         await withDiscardingTaskGroup { tasks in
             for begun in batch where !error.retryable || begun.claim.attempt >= Self.attempts {
                 tasks.addTask { await self.bury(begun, error) }
@@ -49,24 +55,47 @@ extension SinkWorker {
         }
     }
 
-    private func comeAgain(_ batch: ArraySlice<Begun>, _ error: SinkError) async {
-        let failed = batch.map {
-            FailedDelivery(
-                claim: $0.claim, delay: backOff.delay(after: $0.claim.attempt, random: .random(in: 0...1)))
+    /// - Returns: how long the sink is left alone; nil when the error is about these deliveries.
+    private func paused(_ batch: [Begun], _ error: SinkError) -> Duration? {
+        let now = ContinuousClock.now
+        return state.withLockedValue { state in
+            let isAlone = batch.count == 1 && state.outage.isAlone(batch[0].claim.member)
+            guard error.scope == .sink, !isAlone else {
+                state.room.failed(isOverloaded: error.code == .overloaded)
+                if isAlone { state.outage.note(batch[0].claim.member) }
+                return nil
+            }
+            state.room.pause()
+            let until = state.outage.fail(batch.lazy.map(\.claim.member), at: now, random: .random(in: 0...1))
+            return max(now.duration(to: until), .milliseconds(100))
         }
-        do throws(RedisError) {
-            let kept = try await store.retry(sink.name, failed).count { $0 }
-            if kept < failed.count { metrics.delivery(sink: sink.name, result: "lost", by: failed.count - kept) }
-            guard kept > 0 else { return }
-            metrics.delivery(sink: sink.name, result: "retried", by: kept)
-            var details = details(batch[batch.startIndex].claim, error)
-            details["again_in_ms"] = "\(failed[0].delay.milliseconds)"
-            // Those that came together failed together.
-            if failed.count > 1 { details["deliveries"] = "\(failed.count)" }
-            log.warning("not delivered, will be tried again", metadata: details)
-        } catch {
-            cannotPutBack(zip(failed, batch).map { ($0, $1.since) }, error)
+    }
+
+    private func comeAgain(_ failed: [FailedDelivery], _ batch: [Begun], _ error: SinkError) async {
+        for start in stride(from: 0, to: failed.count, by: Self.claims) {
+            let some = Array(failed[start...].prefix(Self.claims))
+            do throws(RedisError) {
+                let kept = try await store.retry(sink.name, some).count { $0 }
+                if kept < some.count { metrics.delivery(sink: sink.name, result: "lost", by: some.count - kept) }
+                guard kept > 0 else { continue }
+                metrics.delivery(sink: sink.name, result: "retried", by: kept)
+                let line = state.withLockedValue {
+                    $0.failures.note(some[0].claim, error, count: kept, again: some[0].delay, at: .now)
+                }
+                if let line { tell(line) }
+            } catch {
+                cannotPutBack(zip(some, batch[start...]).map { ($0, $1.since) }, error)
+            }
         }
+    }
+
+    func tell(_ line: FailureSummary.Line) {
+        var details: Logger.Metadata = [
+            "sink": "\(sink.name)", "id": "\(line.id)", "attempt": "\(line.attempt)", "code": "\(line.code.rawValue)",
+            "reason": "\(line.reason)", "again_in_ms": "\(line.delay.milliseconds)",
+        ]
+        if line.deliveries > 1 { details["deliveries"] = "\(line.deliveries)" }
+        log.warning("not delivered, will be tried again", metadata: details)
     }
 
     private func bury(_ begun: Begun, _ error: SinkError) async {

@@ -28,6 +28,8 @@ final class SinkWorker: Sendable {
         var delivered: [Begun] = []
         var left = Left()
         var claimers: [Claimer]
+        var outage: SinkOutage
+        var failures = FailureSummary()
     }
     /// A delivery with the time from which its lease counts here, which is before it was asked for.
     struct Begun: Sendable {
@@ -45,7 +47,7 @@ final class SinkWorker: Sendable {
 
     init(
         _ sink: HostConfiguration.SinkEntry, store: DeliveryStore, metrics: HostMetrics, log: Logger,
-        failPoint: @escaping @Sendable (FailPoint) -> Void
+        pauses: BackOff = SinkOutage.standard, failPoint: @escaping @Sendable (FailPoint) -> Void
     ) {
         self.sink = sink
         self.store = store
@@ -59,7 +61,9 @@ final class SinkWorker: Sendable {
             return (wakes, waker)
         }
         state = NIOLockedValueBox(
-            State(room: DeliveryRoom(most: most), claimers: claimers.map { _ in Claimer() }))
+            State(
+                room: DeliveryRoom(most: most), claimers: claimers.map { _ in Claimer() },
+                outage: SinkOutage(pauses: pauses)))
         (handed, hander) = AsyncStream.makeStream()
         (acknowledgements, acknowledger) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -69,6 +73,7 @@ final class SinkWorker: Sendable {
 
     /// Runs until `stop`, and returns when the last delivery has ended and is acknowledged.
     func run() async {
+        let maintenance = Task { await sink.plugin.maintain() }
         await withDiscardingTaskGroup { tasks in
             tasks.addTask { [acknowledgements] in
                 for await _ in acknowledgements {
@@ -85,6 +90,9 @@ final class SinkWorker: Sendable {
         }
         // What is lost now waits for the end of its lease.
         for place in claimers.indices { try? await giveBack(of: place) }
+        for line in state.withLockedValue({ $0.failures.rest() }) { tell(line) }
+        maintenance.cancel()
+        await maintenance.value
         await sink.plugin.close()
     }
 
@@ -123,7 +131,8 @@ final class SinkWorker: Sendable {
                 return cannotClaim(error)
             }
             let (room, ticket) = state.withLockedValue { state in
-                (state.room.claim(state.claimers[place].most), state.claimers[place].ticket.next())
+                let room = state.outage.isPaused(at: .now) ? 0 : state.room.claim(state.claimers[place].most)
+                return (room, state.claimers[place].ticket.next())
             }
             guard room > 0 else { return false }
             let started = ContinuousClock.now
@@ -193,11 +202,12 @@ final class SinkWorker: Sendable {
             state.withLockedValue { state in
                 state.delivered += batch
                 state.room.succeeded(batch.count)
+                state.outage.succeeded(batch.lazy.map(\.claim.member))
             }
             acknowledger.yield()
         } catch {
-            state.withLockedValue { $0.room.failed(isOverloaded: error.code == .overloaded) }
             if batch.count > 1, !error.retryable {
+                state.withLockedValue { $0.room.failed(isOverloaded: false) }
                 // Whose fault it is, is not said.
                 for begun in batch { await self.deliver([begun], by: deliver) }
                 return
@@ -243,6 +253,7 @@ final class SinkWorker: Sendable {
         let losers = state.withLockedValue { state in state.claimers.indices.filter { state.claimers[$0].lost != nil } }
         for place in losers { claimers[place].waker.yield() }
         acknowledger.yield()
+        for line in state.withLockedValue({ $0.failures.due(at: .now) }) { tell(line) }
     }
 
     func metadata(_ error: RedisError) -> Logger.Metadata {

@@ -7,10 +7,10 @@ function kit.attempts(value)
   return known and known >= 0 and known < 1000000 and floor(known) or 1
 end
 
--- It was asked so many times more.
-function kit.tried(sink, member, more)
+-- It was asked so many times more; `least` is what it counts at least.
+function kit.tried(sink, member, more, least)
   local key = kit.key('a:', sink)
-  redis.call('HSET', key, member, max(kit.attempts(redis.call('HGET', key, member)) + more, 0))
+  redis.call('HSET', key, member, max(kit.attempts(redis.call('HGET', key, member)) + more, least or 0))
 end
 
 -- What a claimer took with its last claim: number of the claim, token, members. For as long as it may be theirs.
