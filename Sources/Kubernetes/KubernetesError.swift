@@ -17,6 +17,8 @@ public struct KubernetesError: Error, Hashable, Sendable, CustomStringConvertibl
         case unauthorized
         /// 403
         case forbidden
+        /// An admission policy or an admission webhook denied the object. Any status.
+        case denied
         /// 404
         case notFound
         /// 409 with `AlreadyExists`
@@ -27,11 +29,15 @@ public struct KubernetesError: Error, Hashable, Sendable, CustomStringConvertibl
         case expired
         /// 400, 413, 415, 422
         case invalid
+        /// The object has a field that its kind does not have in this cluster: strict decoding, or server-side apply.
+        case unknownField
+        /// The object is larger than the API server or etcd stores. Any status.
+        case tooLarge
         /// 429
         case overloaded
         /// 5xx
         case unavailable
-        /// An answer that is none of the API's.
+        /// An answer that is none of the API's, or that belongs to another request.
         case garbage
     }
 
@@ -42,20 +48,25 @@ public struct KubernetesError: Error, Hashable, Sendable, CustomStringConvertibl
     public let status: Int?
     /// The API's own word, `Status.reason`; decided by, unlike the text.
     public let reason: String?
+    /// The resource that the answer speaks of, such as `namespaces` or `signals`; nil when it names none.
+    public let resource: String?
     /// Seconds, from `Retry-After`.
     public let retryAfter: Int?
 
     public init(
-        _ code: Code, _ message: String, status: Int? = nil, reason: String? = nil, retryAfter: Int? = nil
+        _ code: Code, _ message: String, status: Int? = nil, reason: String? = nil, resource: String? = nil,
+        retryAfter: Int? = nil
     ) {
         (self.code, self.message, self.status) = (code, message, status)
-        (self.reason, self.retryAfter) = (reason, retryAfter)
+        (self.reason, self.resource, self.retryAfter) = (reason, resource, retryAfter)
     }
 
     public var description: String { "\(code.rawValue): \(message)" }
 
     /// The API's own word that the request itself can't be right, as opposed to that of a proxy in between.
-    public var isFinal: Bool { code == .invalid && reason != nil && [400, 413, 422].contains(status) }
+    public var isFinal: Bool {
+        code == .tooLarge || (code == .invalid && reason != nil && [400, 413, 422].contains(status))
+    }
 
     /// A namespace's quota is used up: somebody may raise it, or delete something.
     public var isQuota: Bool { code == .forbidden && message.contains("exceeded quota") }
@@ -63,25 +74,13 @@ public struct KubernetesError: Error, Hashable, Sendable, CustomStringConvertibl
     /// From an answer that is not 2xx. A proxy in between may answer something else than a `Status`.
     init(_ response: KubernetesResponse) {
         let root = (try? JSONDocument.parse(response.body))?.root
-        let status = root?["kind"]?.equals("Status") == true ? root : nil
-        let reason = status?["reason"]?.string
-        let message = Self.message(status, response.status)
+        let status = root?["kind"]?.equals("Status") == true ? StatusDocument(root, response.status) : nil
+        let reason = status?.reason
+        let code = status?.code ?? StatusDocument.code(response.status, reason)
+        let message = status?.message(for: code) ?? "HTTP \(response.status) without a Status"
         self.init(
-            Self.code(response.status, reason), String(message.prefix(1_024)), status: response.status, reason: reason,
+            code, message, status: response.status, reason: reason, resource: status?.resource,
             retryAfter: response.headers["retry-after"].flatMap { Int($0) })
-    }
-
-    /// Without the values that were sent, which the text of a 422 quotes.
-    private static func message(_ status: JSONValue?, _ number: Int) -> String {
-        guard let status else { return "HTTP \(number) without a Status" }
-        let causes = status["details"]?["causes"]?.array?.prefix(8).compactMap { cause in
-            cause["field"]?.string.map { "\($0): \(cause["reason"]?.string ?? "invalid")" }
-        }
-        if number == 422 {
-            return causes.flatMap { $0.isEmpty ? nil : "fields are invalid: " + $0.joined(separator: ", ") }
-                ?? "the object is invalid"
-        }
-        return status["message"]?.string ?? "HTTP \(number) without a message"
     }
 
     /// From the `Status` of an ERROR line of a watch, which comes with an HTTP 200.
@@ -90,21 +89,7 @@ public struct KubernetesError: Error, Hashable, Sendable, CustomStringConvertibl
         let reason = status["reason"]?.string
         let message = status["message"]?.string ?? "an ERROR line without a message"
         self.init(
-            Self.code(number, reason), String(message.prefix(1_024)), status: number, reason: reason,
+            StatusDocument.code(number, reason), String(message.prefix(1_024)), status: number, reason: reason,
             retryAfter: status["details"]?["retryAfterSeconds"]?.integer.map { Int(clamping: $0) })
-    }
-
-    private static func code(_ status: Int, _ reason: String?) -> Code {
-        switch status {
-        case 401: .unauthorized
-        case 403: .forbidden
-        case 404: .notFound
-        case 409: reason == "AlreadyExists" ? .alreadyExists : .conflict
-        case 410: .expired
-        case 429: .overloaded
-        case 400..<500: .invalid
-        case 500..<600: .unavailable
-        default: .garbage
-        }
     }
 }
