@@ -38,6 +38,8 @@ public struct KubernetesResponse: Sendable {
     /// Names in lower case.
     public internal(set) var headers: [String: String]
     public internal(set) var body: [UInt8]
+    /// Texts of the `Warning:` headers, 16 at most.
+    public internal(set) var warnings: [String] = []
 }
 
 /// Talks to one API server.

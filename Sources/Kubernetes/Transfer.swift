@@ -72,7 +72,7 @@ final class Transfer: @unchecked Sendable {  // SAFETY: the loop's thread alone 
         ccurl_set_text(easy, CURLOPT_URL, server.url + request.path)
         ccurl_set_text(easy, CURLOPT_PROTOCOLS_STR, "https,http")
         ccurl_set_long(easy, CURLOPT_NOSIGNAL, 1)
-        // Never HTTP/2, whatever the server offers: decision 0023.
+        // Never HTTP/2, even if the server offers it: decision 0023.
         ccurl_set_long(easy, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
         ccurl_set_long(easy, CURLOPT_MAXAGE_CONN, Self.idle)
         // A watch may be silent for minutes; a peer that has vanished is found out all the same.
@@ -151,12 +151,17 @@ final class Transfer: @unchecked Sendable {  // SAFETY: the loop's thread alone 
             if let lines, let easy, line.first?.isNewline == true, (200..<300).contains(ccurl_status(easy)) {
                 lines.open()
             }
-            if line.hasPrefix("HTTP/") { response.headers.removeAll() }
+            if line.hasPrefix("HTTP/") { (response.headers, response.warnings) = ([:], []) }
             return
         }
         let value = line[line.index(after: colon)...]
         let from = value.firstIndex { !$0.isWhitespace } ?? value.endIndex
-        response.headers[line[..<colon].lowercased()] = String(value[from...].prefix { !$0.isNewline })
+        let name = line[..<colon].lowercased()
+        let text = String(value[from...].prefix { !$0.isNewline })
+        response.headers[name] = text
+        if name == "warning", response.warnings.count < WarningHeader.most {
+            response.warnings.append(WarningHeader.text(text))
+        }
     }
 
     func ended(_ code: CURLcode) {

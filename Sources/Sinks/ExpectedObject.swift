@@ -36,12 +36,12 @@ extension ObjectClient {
     }
 
     /// - Parameters:
-    ///   - label: what each object of the list must carry,
+    ///   - label: what each object of the list must carry; nil for any,
     ///   - values: with one of these values.
     /// - Returns: the objects of a page, and the token of the next one; empty for none.
     /// - Throws: `garbage` when the list is not the one that was asked for.
     func listed(
-        in answer: KubernetesResponse, label: String, values: Set<String>
+        in answer: KubernetesResponse, label: String? = nil, values: Set<String> = []
     ) throws(KubernetesError) -> (items: [JSONValue], next: String) {
         guard let list = (try? JSONDocument.parse(answer.body))?.root, let items = list["items"]?.array else {
             throw KubernetesError(.garbage, "a list without items")
@@ -52,7 +52,7 @@ extension ObjectClient {
             // Lists of the API's own kinds leave the kind out of their items.
             return item["kind"].map { $0.string == shape.kind } ?? true
                 && metadata?["namespace"]?.string == namespace
-                && metadata?["labels"]?[label]?.string.map(values.contains) == true
+                && label.map { metadata?["labels"]?[$0]?.string.map(values.contains) == true } ?? true
         }
         guard isExpected, list["apiVersion"]?.string == shape.apiVersion else {
             throw KubernetesError(

@@ -15,6 +15,7 @@ public final class KubernetesObjects: Sink {
     private let shape: any ObjectShape
     private let arbiter: Arbiter
     private let members = StormMembers()
+    private let finished: FinishedSignals?
     private let log: @Sendable (Services.Level, String) -> Void
 
     public init(_ config: inout ConfigReader, _ services: Services) throws(ConfigError) {
@@ -22,13 +23,23 @@ public final class KubernetesObjects: Sink {
         let namespace = try config.optionalText("namespace", longest: 63)
         let timeout = try config.duration("timeout", default: .seconds(10), in: .milliseconds(100)...(.seconds(30)))
         let reopen = try config.duration("reopen_after", default: .zero, in: .zero...(.hours(24 * 30)))
+        let ttl = try config.duration("ttl", default: .zero, in: .zero...(.hours(24 * 365)))
         arbiter = Arbiter(reopenAfter: reopen == .zero ? nil : reopen)
         log = services.log
-        shape = try MappedObject.read(&config) ?? SignalObject()
+        let mapped = try MappedObject.read(&config)
+        if ttl > .zero, ttl < .minutes(1) { config.report("ttl", "expected 0s for never, or 1m to 365d") }
+        if ttl > .zero, mapped != nil {
+            config.report("ttl", "ttl deletes Signals: objects of another kind belong to the controller of that kind")
+        }
+        shape = mapped ?? SignalObject()
         objects = ObjectClient(
             client: KubernetesClient(kubeconfig.map(Credentials.kubeconfig) ?? .inCluster), shape: shape,
-            namespace: namespace, timeout: timeout, failPoint: services.failPoint)
+            namespace: namespace, timeout: timeout, failPoint: services.failPoint,
+            warnings: WarningLog { services.log(.warning, $0) })
+        finished = ttl > .zero ? FinishedSignals(objects: objects, ttl: ttl, log: services.log) : nil
     }
+
+    public func maintain() async { await finished?.run() }
 
     public func deliver(_ delivery: Delivery, _ context: DeliveryContext) async throws(SinkError) {
         do throws(KubernetesError) {
@@ -124,28 +135,6 @@ public final class KubernetesObjects: Sink {
             let name = ObjectNames.name(of: delivery, number: number, length: nameLength)
             let object = try await objects.create(delivery, name, until: deadline)
             try await take(.update(object), delivery, nameLength: nameLength, until: deadline)
-        }
-    }
-}
-
-extension SinkError {
-    /// What a fault of the API means for a delivery.
-    init(_ error: KubernetesError) {
-        let message = "\(error.code.rawValue): \(error.message)"
-        switch error.code {
-        case .invalid: self.init(.invalid, message, retryable: !error.isFinal)
-        case .overloaded, .unavailable: self.init(.overloaded, message, retryable: true)
-        case .forbidden where error.isQuota: self.init(.overloaded, message, retryable: true)
-        // Somebody may grant it, renew it, or install it.
-        case .credentials, .tls, .unauthorized, .forbidden: self.init(.denied, message, retryable: true)
-        case .notFound:
-            self.init(
-                .refused,
-                message + "; is the kind installed (deploy/kubernetes/base/crd.yaml), and the namespace there?",
-                retryable: true)
-        case .timeout: self.init(.timeout, message, retryable: true)
-        case .unreachable, .interrupted: self.init(.unreachable, message, retryable: true)
-        case .alreadyExists, .conflict, .expired, .garbage: self.init(.refused, message, retryable: true)
         }
     }
 }

@@ -79,8 +79,9 @@ struct MappedObject: ObjectShape {
             isCompleted: word.map(completed.values.contains) ?? false, written: written)
     }
 
-    func made(of delivery: Delivery) -> [String: JSONTree] {
-        guard case .object(var fields) = template.filled(SignalTree.root(delivery)) else { return [:] }
+    func made(of delivery: Delivery, annotations: [String: String]) -> [String: JSONTree] {
+        let root = SignalTree.root(delivery, annotations: annotations)
+        guard case .object(var fields) = template.filled(root) else { return [:] }
         var metadata = fields["metadata"] ?? [:]
         var notes = metadata["annotations"] ?? [:]
         notes[Self.prefix + "fingerprint"] = .string(delivery.fingerprint)

@@ -13,6 +13,10 @@ struct ObjectClient: Sendable {
     /// of one call
     let timeout: Duration
     let failPoint: @Sendable (String) -> Void
+    let warnings: WarningLog
+
+    /// A field that the kind does not have is an error; without it the API server drops the field and says nothing.
+    private static let writing = "fieldManager=portcullis&fieldValidation=Strict"
 
     /// Everything that carries the delivery's label.
     func look(
@@ -73,16 +77,8 @@ struct ObjectClient: Sendable {
     func create(
         _ delivery: Delivery, _ name: String, until deadline: ContinuousClock.Instant
     ) async throws(KubernetesError) -> SeenObject {
-        var object = shape.made(of: delivery)
-        let label = ObjectNames.label(of: delivery)
-        var metadata = object["metadata"] ?? [:]
-        var labels = metadata["labels"] ?? [:]
-        labels[label.name] = .string(label.value)
-        if delivery.kind == .storm { labels[ObjectNames.stormLabel] = .string(delivery.fingerprint) }
-        metadata["labels"] = labels
-        metadata["name"] = .string(name)
-        object["metadata"] = metadata
-        let request = KubernetesRequest(.post, try collection() + "?fieldManager=portcullis", body: try text(object))
+        let object = try storable(delivery, name)
+        let request = KubernetesRequest(.post, try collection() + "?\(Self.writing)", body: try text(object))
         let answer = try await send(request, until: deadline)
         failPoint("object-created")
         let expected = ExpectedObject(name: name, fingerprint: delivery.fingerprint)
@@ -104,12 +100,39 @@ struct ObjectClient: Sendable {
         metadata["uid"] = .string(object.uid)
         fields["metadata"] = metadata
         let place = change.subresource.map { "\(object.name)/\($0)" } ?? object.name
-        let path = try collection() + "/\(place)?fieldManager=portcullis&force=true"
+        let path = try collection() + "/\(place)?\(Self.writing)&force=true"
         let request = KubernetesRequest(
             .patch, path, body: try text(fields), contentType: "application/apply-patch+yaml")
         let answer = try await send(request, until: deadline)
         let expected = ExpectedObject(name: object.name, uid: object.uid, fingerprint: object.fingerprint)
         _ = try self.object(expected, in: answer)
+    }
+
+    // MARK: Deleting
+
+    /// A page of all objects of the kind, those of this sink alone.
+    func page(of count: Int, after next: String) async throws(KubernetesError) -> (items: [SeenObject], next: String) {
+        let more = next.isEmpty ? "" : "&continue=" + KubernetesRequest.encoded(next)
+        let request = KubernetesRequest(.get, try collection() + "?limit=\(count)\(more)")
+        let page = try listed(in: try await send(request, until: .now + .seconds(60)))
+        return (page.items.compactMap(shape.seen), page.next)
+    }
+
+    /// Unless it has changed since it was seen.
+    /// - Returns: whether it was deleted.
+    func delete(_ object: SeenObject) async throws(KubernetesError) -> Bool {
+        let options: JSONTree = [
+            "kind": "DeleteOptions", "apiVersion": "v1",
+            "preconditions": ["uid": .string(object.uid), "resourceVersion": .string(object.resourceVersion)],
+        ]
+        guard let body = try? options.text() else { return false }
+        do throws(KubernetesError) {
+            let request = KubernetesRequest(.delete, try collection() + "/\(object.name)", body: body)
+            _ = try await send(request, until: .now + .seconds(60))
+            return true
+        } catch  where error.code == .notFound || error.code == .conflict {
+            return false
+        }
     }
 
     private func send(
@@ -118,7 +141,9 @@ struct ObjectClient: Sendable {
         // Past it, another host may have the delivery.
         let left = ContinuousClock.now.duration(to: deadline)
         guard left > .zero else { throw KubernetesError(.timeout, "the claim's time is over") }
-        return try await client.send(request, within: min(timeout, left))
+        let answer = try await client.send(request, within: min(timeout, left))
+        warnings.note(answer.warnings)
+        return answer
     }
 
     func usedNamespace() throws(KubernetesError) -> String {

@@ -12,7 +12,8 @@ protocol ObjectShape: Sendable {
     /// Nil for what is no object of this shape.
     func seen(_ object: JSONValue) -> SeenObject?
     /// To create. `name` is set by the caller.
-    func made(of delivery: Delivery) -> [String: JSONTree]
+    /// - Parameter annotations: the signal's, perhaps shortened.
+    func made(of delivery: Delivery, annotations: [String: String]) -> [String: JSONTree]
     /// To apply, so that the object tells the delivery's state.
     func changes(by delivery: Delivery, of object: SeenObject) -> [ObjectChange]
     /// To apply to an object whose problem goes on elsewhere.

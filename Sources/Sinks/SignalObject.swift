@@ -4,7 +4,7 @@ import SignalKit
 /// The kind `Signal` in `portcullis.dev/v1alpha1`: `spec` says what the problem is and never changes, `status` how it
 /// stands. deploy/kubernetes/base/crd.yaml has the schema.
 struct SignalObject: ObjectShape {
-    /// bytes of the members that a storm's object lists; etcd takes 1.5 MiB for all of an object
+    /// bytes in etcd of the members that a storm's object lists
     static let listedBytes = 256 << 10
 
     let apiVersion = "portcullis.dev/v1alpha1"
@@ -29,7 +29,7 @@ struct SignalObject: ObjectShape {
             isCompleted: status?["completed"]?.boolean == true, written: written)
     }
 
-    func made(of delivery: Delivery) -> [String: JSONTree] {
+    func made(of delivery: Delivery, annotations: [String: String]) -> [String: JSONTree] {
         var spec: [String: JSONTree] = [
             "kind": .string(delivery.kind.rawValue), "fingerprint": .string(delivery.fingerprint),
             "episode": .string(String(delivery.episode)), "firstSeen": .string(delivery.first.description),
@@ -38,7 +38,7 @@ struct SignalObject: ObjectShape {
         if let signal = delivery.signal {
             spec["severity"] = signal.severity.map(JSONTree.string)
             spec["labels"] = SignalTree.labels(signal.labels)
-            spec["annotations"] = SignalTree.labels(signal.annotations)
+            spec["annotations"] = .object(annotations.mapValues(JSONTree.string))
             spec["startsAt"] = signal.startsAt.map { .string($0.description) }
             spec["link"] = signal.link.map(JSONTree.string)
             spec["target"] = signal.target.map(SignalTree.target)
@@ -78,7 +78,7 @@ struct SignalObject: ObjectShape {
     private static func storm(_ storm: Storm) -> JSONTree {
         var bytes = 0
         let listed = storm.listed.map(SignalTree.member).prefix { member in
-            bytes += (try? member.text().count) ?? 0
+            bytes += StoredSize.bytes(member)
             return bytes <= listedBytes
         }
         return [
@@ -114,7 +114,7 @@ enum SignalTree {
     }
 
     /// What a mapping's paths begin at: the delivery's members, and those of its signal beside them.
-    static func root(_ delivery: Delivery) -> JSONTree {
+    static func root(_ delivery: Delivery, annotations: [String: String]) -> JSONTree {
         var root: [String: JSONTree] = [
             "id": .string(delivery.id), "kind": .string(delivery.kind.rawValue),
             "state": .string(delivery.state.rawValue), "fingerprint": .string(delivery.fingerprint),
@@ -126,7 +126,7 @@ enum SignalTree {
         if let signal = delivery.signal {
             root["severity"] = signal.severity.map(JSONTree.string)
             root["labels"] = labels(signal.labels)
-            root["annotations"] = labels(signal.annotations)
+            root["annotations"] = .object(annotations.mapValues(JSONTree.string))
             root["startsAt"] = signal.startsAt.map { .string($0.description) }
             root["endsAt"] = signal.endsAt.map { .string($0.description) }
             root["link"] = signal.link.map(JSONTree.string)

@@ -107,6 +107,7 @@ import Yams
             case "GET": request.query["watch"] != nil ? "watch" : isNamed ? "get" : "list"
             case "POST": "create"
             case "PATCH": "patch"
+            case "DELETE": "delete"
             default: request.method
             }
         return "\(group)/\(resource) \(verb)"
@@ -129,7 +130,11 @@ import Yams
               - {use: kubernetes-events, path: /events, authenticate: none}
             """
         plan.sources = "  - {use: kubernetes-events-watch, feeds: kubernetes-events, kubeconfig: '\(kubeconfig)'}"
-        plan.sinks = "  - {use: kubernetes, name: cluster, when_full: refuse, kubeconfig: '\(kubeconfig)'}"
+        plan.sinks = "  - {use: kubernetes, name: cluster, when_full: refuse, ttl: 1m, kubeconfig: '\(kubeconfig)'}"
+        server.create(
+            "/apis/portcullis.dev/v1alpha1/namespaces/portcullis/signals",
+            ["kind": "Signal", "metadata": ["name": "old"], "spec": ["fingerprint": "f", "episode": "1"]])
+        server.patch("signals", "old", status: ["state": "resolved", "lastSeen": "2026-01-01T00:00:00Z"])
         let host = try await HostProcess(plan)
         // A name that is taken, so that the sink has to see by whom.
         server.fail("POST", "signals", .answer(.failure(409, "AlreadyExists", "exists")))
@@ -140,6 +145,7 @@ import Yams
             server.objects("signals").values.contains { $0["status"]?["state"] != nil }
         }
         try await eventually("a watch") { server.watching == 1 }
+        try await eventually("the old one gone") { server.objects("signals")["old"] == nil }
 
         let all = try await Self.rendered("base")
         func isOurs(_ node: Node) -> Bool {

@@ -97,6 +97,10 @@ import Testing
         let alerts = (0..<5).map { Alert("A", ("namespace", "shop"), ("pod", "p\($0)")) }
         for alert in alerts { #expect([201, 202].contains(try await host.post(alert).status)) }
         try await become(["A firing", "A firing", "A open"])
+        // The column Count of kubectl.
+        try await eventually("a storm of three") {
+            objects.values.contains { $0["spec"]?["kind"]?.text == "storm" && $0["status"]?["count"] == 3 }
+        }
         let names = Set(objects.keys)
         try await redis.restart(empty: true)
         try await eventually("the store open again") { [201, 202].contains(try await host.post(alerts[0]).status) }

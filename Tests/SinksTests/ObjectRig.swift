@@ -19,7 +19,7 @@ struct ObjectRig {
 
     /// - Parameter more: YAML-like keys of the sink; values are scalars or nodes.
     func sink(
-        port: Int? = nil, timeout: String = "5s", more: [(String, ConfigNode)] = []
+        port: Int? = nil, timeout: String = "5s", more: [(String, ConfigNode)] = [], services: Services = .silent
     ) throws -> KubernetesObjects {
         try Files.write(
             """
@@ -34,7 +34,7 @@ struct ObjectRig {
         }
         let all = entries + more.map { ConfigNode.Entry(key: $0.0, mark: mark, value: $0.1) }
         var reader = ConfigReader(ConfigNode(.map(all), mark: mark), path: "sinks[0]")
-        let sink = try KubernetesObjects(&reader, .silent)
+        let sink = try KubernetesObjects(&reader, services)
         guard reader.errors.isEmpty else { throw reader.errors[0] }
         return sink
     }
@@ -45,13 +45,14 @@ struct ObjectRig {
         _ state: Delivery.State, _ episode: Int64, _ version: Int64, fingerprint: String = fingerprint,
         follows: Int64? = nil, count: Int64 = 1, startsAt: Int64 = 1_000, isUpdate: Bool = false,
         knownSince: Int64 = .max,
-        hasSignal: Bool = true,
-        reason: Delivery.Reason? = nil
+        hasSignal: Bool = true, reason: Delivery.Reason? = nil,
+        annotations: [Labels.Entry] = [.init("summary", "\"it\" is full")]
     ) throws -> Delivery {
         let signal = try Signal(
             identity: Identity(family: "alert", fields: [.init("alertname", "A")]), name: "A",
             status: state == .firing ? .firing : .resolved, severity: "critical",
-            labels: Labels([.init("alertname", "A")]), annotations: Labels([.init("summary", "\"it\" is full")]),
+            labels: Labels([.init("alertname", "A")]),
+            annotations: Labels(annotations, longestValue: Signal.Bounds.annotationValue),
             target: Target(kind: "pod", namespace: "shop", name: "p.1"), startsAt: Timestamp(milliseconds: startsAt))
         return Delivery(
             id: "\(fingerprint)-\(episode)-\(version)", kind: .signal, state: state, fingerprint: fingerprint,

@@ -1,5 +1,6 @@
 import JSON
 import SignalKit
+import Synchronization
 import TestAPIServer
 import TestSupport
 import Testing
@@ -12,7 +13,55 @@ struct RefusalTests {
     private var server: TestAPIServer { rig.server }
     private var objects: [String] { rig.objects }
 
+    private static let denial =
+        #"signals "x" is forbidden: ValidatingAdmissionPolicy 'strict' with binding 'all' denied request: no"#
+
     init() async throws { rig = try await ObjectRig() }
+
+    /// Which answers use up attempts, and which pause the whole sink.
+    @Test func whatSpeaksOfTheWholeSinkUsesUpNoAttempt() async throws {
+        let sink = try rig.sink()
+        let delivery = try ObjectRig.delivery(.firing, 5, 5)
+        for (answer, scope) in [
+            (APIAnswer.failure(401, "Unauthorized", "Unauthorized"), SinkError.Scope.sink),
+            (.failure(403, "Forbidden", #"User "u" cannot create resource "signals""#), .sink),
+            (.failure(403, "Forbidden", "exceeded quota: objects"), .sink),
+            (.failure(404, "NotFound", "namespaces \"gate\" not found", details: [("kind", "namespaces")]), .sink),
+            (.failure(404, "NotFound", "the server could not find the requested resource"), .sink),
+            (.failure(410, "Gone", "gone"), .sink), (APIAnswer(302, []), .sink),
+            (.failure(429, "TooManyRequests", "busy"), .sink), (.failure(500, nil, "etcd"), .sink),
+            (.failure(400, "BadRequest", #"strict decoding error: unknown field "spec.a""#), .sink),
+            (.failure(422, "Invalid", "spec.name: Required value"), .delivery),
+            (.failure(422, "Invalid", Self.denial), .delivery), (.failure(401, "Unauthorized", Self.denial), .delivery),
+            (.failure(403, "Forbidden", Self.denial), .delivery),
+            (.failure(500, nil, "etcdserver: request is too large"), .delivery),
+        ] {
+            server.fail("POST", "signals", .answer(answer))
+            let error = await rig.failure(sink, delivery)
+            #expect(error?.scope == scope, "\(answer.status): \(String(describing: error))")
+            server.heal()
+        }
+        server.fail("POST", "signals", .answer(.failure(422, "Invalid", Self.denial)))
+        #expect(await rig.failure(sink, delivery)?.message == "denied: " + Self.denial)
+        #expect(await rig.failure(try rig.sink(port: 1), delivery)?.scope == .sink)
+    }
+
+    @Test func anUnknownFieldIsAskedToBeAnErrorAndAWarningIsLoggedOnce() async throws {
+        let lines = Mutex<[String]>([])
+        let sink = try rig.sink(
+            services: Services(log: { level, text in lines.withLock { $0.append("\(level.rawValue): \(text)") } }))
+        try await rig.deliver(sink, ObjectRig.delivery(.firing, 5, 5))
+        let writes = server.requests.filter { $0.method != "GET" }
+        #expect(writes.count == 2 && writes.allSatisfy { $0.query["fieldValidation"] == "Strict" })
+        let object = try #require(server.objects("signals").values.first)
+        var answer = APIAnswer(200, object)
+        answer.headers = ["Warning": #"299 - "unknown field \"spec.size\"""#]
+        for _ in 0..<3 {
+            server.fail("PATCH", "signals", .answer(answer))
+            try await rig.deliver(sink, ObjectRig.delivery(.firing, 5, 6, isUpdate: true))
+        }
+        #expect(lines.withLock { $0 } == [#"warning: the API server warns: unknown field "spec.size""#])
+    }
 
     @Test func whatTheServerRefusesIsTriedAgainUnlessItNeverCanBe() async throws {
         let sink = try rig.sink()
@@ -22,6 +71,10 @@ struct RefusalTests {
             ("POST", APIAnswer.failure(403, "Forbidden", quota), SinkError.Code.overloaded, true),
             ("POST", .failure(403, "Forbidden", "cannot create resource"), .denied, true),
             ("POST", .failure(422, "Invalid", "spec.name: Required value"), .invalid, false),
+            ("POST", .failure(422, "Invalid", Self.denial), .denied, true),
+            ("POST", .failure(400, nil, #"admission webhook "hook" denied the request: no"#), .denied, true),
+            ("POST", .failure(400, "BadRequest", #"strict decoding error: unknown field "spec.a""#), .refused, true),
+            ("POST", .failure(500, nil, "etcdserver: request is too large"), .invalid, false),
             ("GET", .failure(401, "Unauthorized", "Unauthorized"), .denied, true),
             ("GET", .failure(404, "NotFound", "the server could not find the requested resource"), .refused, true),
             ("GET", .failure(429, "TooManyRequests", "storage is (re)initializing"), .overloaded, true),
@@ -42,7 +95,7 @@ struct RefusalTests {
         #expect(unreachable?.code == .unreachable && unreachable?.retryable == true)
     }
 
-    /// Decision 0023: whatever hands an answer to the wrong request, nothing is written by it.
+    /// Decision 0023.
     @Test func anAnswerAboutAnotherObjectIsNotTakenForTheRightOne() async throws {
         let sink = try rig.sink()
         let other = String(repeating: "ef", count: 32)

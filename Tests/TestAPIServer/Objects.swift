@@ -198,8 +198,13 @@ struct Objects: Sendable {
         return merged
     }
 
-    mutating func delete(_ key: Key) -> APIAnswer {
+    /// - Parameter options: `DeleteOptions`, of which the preconditions count.
+    mutating func delete(_ key: Key, _ options: JSONTree? = nil) -> APIAnswer {
         guard let object = all[key] else { return missing(key) }
+        for name in ["uid", "resourceVersion"] {
+            guard let asked = options?["preconditions"]?[name], asked != object["metadata"]?[name] else { continue }
+            return conflict(key)
+        }
         _ = store("DELETED", key, object)
         return APIAnswer(200, ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success"])
     }

@@ -218,7 +218,7 @@ public final class TestAPIServer: Sendable {
         let key = Objects.Key(collection: path, name: name)
         switch request.method {
         case "GET": return state.objects.read(key)
-        case "DELETE": return state.objects.delete(key)
+        case "DELETE": return state.objects.delete(key, body)
         case "PATCH":
             guard let body else { return Self.notJSON }
             let isApplied = request.headers["content-type"]?.hasPrefix("application/apply-patch") == true
