@@ -7,14 +7,15 @@ struct AlertFault: Error {
     init(_ field: String, _ what: String) { reason = "\(field): \(what)" }
 }
 
-/// The fields of one alert, read as Alertmanager's API reads them (Go's encoding/json): names in any case, of two the last,
-/// two objects as one.
+/// The fields of one alert, read as Alertmanager's API reads them (Go's encoding/json): names in any case, null as empty.
 struct AlertFields {
     /// How an alert came.
     enum Road {
-        /// As Alertmanager writes it: `status` says what it is, and an empty time is none.
+        /// As Alertmanager writes it: `status` says what it is, an empty time is none, and nothing comes twice. Receivers differ in
+        /// which of two they take, so neither is taken.
         case webhook
-        /// As it is posted to Alertmanager: `status` is not read, and an empty time is 1970.
+        /// As it is posted to Alertmanager: `status` is not read, an empty time is 1970, of two fields the last counts, and two
+        /// objects are one.
         case api
     }
 
@@ -26,7 +27,7 @@ struct AlertFields {
     private(set) var endsAt: Timestamp?
     private(set) var link: String?
 
-    private enum Field: CaseIterable {
+    private enum Field: Int, CaseIterable {
         case labels, annotations, status, startsAt, endsAt, link
 
         var name: StaticString {
@@ -50,11 +51,14 @@ struct AlertFields {
 
     init(_ alert: JSONValue, by road: Road) throws(AlertFault) {
         guard let members = alert.object else { throw AlertFault("alert", "expected an object") }
-        var labels = LabelsReading(field: "labels", longest: nil)
-        var annotations = LabelsReading(field: "annotations", longest: Signal.Bounds.annotationValue)
+        var labels = LabelsReading(field: "labels", road, longest: nil)
+        var annotations = LabelsReading(field: "annotations", road, longest: Signal.Bounds.annotationValue)
+        var seen = 0
         for member in members {
             guard let field = Field.of(member) else { continue }
             let (name, value) = (field.name.description, member.value)
+            guard road == .api || seen & 1 << field.rawValue == 0 else { throw AlertFault(name, "given twice") }
+            seen |= 1 << field.rawValue
             switch field {
             case .labels: try labels.add(value)
             case .annotations: try annotations.add(value)
@@ -101,16 +105,19 @@ private struct LabelsReading {
     /// Members of one alert that are read: empty values and repeated names among them do not count against the bound of a signal.
     private static let most = 4 * Signal.Bounds.labels
 
-    let field: String
+    private let field: String
+    private let road: AlertFields.Road
     /// Longer values are shortened; nil when they are not.
-    let longest: Int?
+    private let longest: Int?
     private(set) var isGiven = false
     private var entries: [Labels.Entry] = []
     /// Annotations past `most`.
     private var unread = 0
     private var isMerged = false
 
-    init(field: String, longest: Int?) { (self.field, self.longest) = (field, longest) }
+    init(field: String, _ road: AlertFields.Road, longest: Int?) {
+        (self.field, self.road, self.longest) = (field, road, longest)
+    }
 
     /// Null empties it, as it does with a map of Go's; a second object adds to the first.
     mutating func add(_ value: JSONValue) throws(AlertFault) {
@@ -152,16 +159,23 @@ private struct LabelsReading {
     }
 
     /// With each name once. Names are mostly so already: they are looked through only when that shows.
+    /// - Parameter isDoubtful: `make` may not see that a name occurs twice.
     private func once(
         _ isDoubtful: Bool, _ make: ([Labels.Entry]) throws(SignalError) -> Labels
     ) throws(AlertFault) -> Labels {
-        do {
-            guard !isDoubtful, entries.count <= Signal.Bounds.labels else { return try make(lastOfEach()) }
-            do {
-                return try make(entries)
-            } catch  where error.code == .duplicateLabel {
-                return try make(lastOfEach())
+        do throws(SignalError) {
+            if !isDoubtful, entries.count <= Signal.Bounds.labels {
+                do throws(SignalError) {
+                    return try make(entries)
+                } catch {
+                    guard error.code == .duplicateLabel else { throw error }
+                }
             }
+            let last = lastOfEach()
+            guard road == .api || last.count == entries.count else {
+                throw SignalError(.duplicateLabel, "a name occurs twice")
+            }
+            return try make(last)
         } catch {
             throw AlertFault(field, error.message)
         }

@@ -64,7 +64,7 @@ struct EventChoice: Sendable {
     /// - Returns: nil for an event whose end has passed.
     func signal(_ event: EventFields, receivedAt: Timestamp) throws(EventFault) -> Signal? {
         // A reporter's clock that runs ahead makes an episode no longer.
-        let last = min(event.last ?? event.first ?? event.created ?? receivedAt, receivedAt)
+        let last = min(event.last ?? event.first ?? receivedAt, receivedAt)
         let endsAt = last.advanced(by: endsAfter)
         guard endsAt > receivedAt else { return nil }
         do throws(SignalError) {

@@ -33,8 +33,6 @@ struct EventFields {
     let count: Int64
     let first: Timestamp?
     let last: Timestamp?
-    /// When the event itself was made.
-    let created: Timestamp?
 
     /// - Parameter list: `apiVersion` of the list that holds it: the API server leaves it out of the items.
     init(_ value: JSONValue, in list: String?) throws(EventFault) {
@@ -71,7 +69,6 @@ struct EventFields {
         let times = (try Self.time(event, from), try Self.time(event, to), try Self.time(series, "lastObservedTime"))
         first = times.0 ?? seen
         last = times.2 ?? times.1 ?? seen
-        created = try Self.time(event["metadata"]?.object, "creationTimestamp")
         let counts = [series?["count"], event[name("count", "deprecatedCount")]].compactMap { $0?.integer }
         count = max(1, counts.max() ?? 1)
     }

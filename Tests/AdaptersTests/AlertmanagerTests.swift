@@ -67,6 +67,15 @@ struct AlertmanagerTests {
         (alert(#"{"alertname":"","pod":""}"#), "labels: none with a value"),
         (alert(#"["alertname"]"#), "labels: expected an object of strings"),
         (alert(#"{"alertname":"A","count":3}"#), "labels: a value is not a string"),
+        (alert(#"{"alertname":"A","pod":null,"pod":"p"}"#), "labels: a name occurs twice"),
+        (alert(#"{"alertname":"A","pod":"p","alertname":"B"}"#), "labels: a name occurs twice"),
+        (alert(#"{"alertname":"A","pod":"","pod":"p"}"#), "labels: a name occurs twice"),
+        (alert(fields: #""labels":{"alertname":"B"},"#), "labels: given twice"),
+        (alert(fields: #""Labels":{"alertname":"B"},"#), "labels: given twice"),
+        (
+            #"{"status":"firing","labels":{"alertname":"A"},"annotations":{"a":"1","a":"2"}}"#,
+            "annotations: a name occurs twice"
+        ),
         (alert(#"{"alertname":"A","":"p"}"#), "labels: a label name of 0 bytes, 1 to 1024 allowed"),
         (alert(#"{"replica":"a"}"#), "labels: nothing identifies the problem"),
         (alert(startsAt: "yesterday"), "startsAt: not an RFC 3339 time"),

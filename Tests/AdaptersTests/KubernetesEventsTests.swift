@@ -247,8 +247,9 @@ struct KubernetesEventsTests {
         let series =
             #""eventTime":"2026-08-01T10:30:00.5Z","series":{"count":3,"lastObservedTime":"2026-08-01T11:20:00Z"},"#
         #expect(try warnings.one(event(fields: series)).endsAt == (try at("2026-08-01T12:20:00Z")))
-        let created = event().replacing(#"{"name":"e"}"#, with: #"{"creationTimestamp":"2026-08-01T11:10:00Z"}"#)
-        #expect(try warnings.one(created).endsAt == (try at("2026-08-01T12:10:00Z")))
+        let first = #""firstTimestamp":"2026-08-01T11:10:00Z","#
+        #expect(try warnings.one(event(fields: first)).endsAt == (try at("2026-08-01T12:10:00Z")))
+        #expect(try warnings.one(event()).endsAt == (try at("2026-08-01T13:00:00Z")))
         let brief = try adapter(KubernetesEventsAdapter.self, [("ends_after", .scalar("15m", plain: true))])
         #expect(try brief.one(event(fields: times)).endsAt == (try at("2026-08-01T12:05:00Z")))
     }
