@@ -83,8 +83,8 @@ extension DeliveryStore {
         case gone
         /// No sink of this name is configured; the letter stays.
         case unowned(sink: String)
-        /// The letter stays until the intake has taken its item, as of the time when it was received.
-        case adapter(origin: String, item: [UInt8], receivedAt: Timestamp)
+        /// The letter stays until the intake has taken its item, as of the time when it was received if that is known.
+        case adapter(origin: String, item: [UInt8], receivedAt: Timestamp?)
         /// Its item was too long to be kept whole; the letter stays.
         case cut(size: Int)
     }
@@ -104,10 +104,11 @@ extension DeliveryStore {
             return .unowned(sink: sink)
         default:
             guard word == "adapter", words.count == 5, let origin = words[1].string, let item = words[2].bytesValue,
-                let received = words[3].string.flatMap({ Int64($0) }), let size = words[4].string
+                let received = words[3].string, let size = words[4].string
             else { throw garbage("replay") }
             if let size = Int(size) { return .cut(size: size) }
-            return .adapter(origin: origin, item: item, receivedAt: Timestamp(milliseconds: received))
+            return .adapter(
+                origin: origin, item: item, receivedAt: Int64(received).map(Timestamp.init(milliseconds:)))
         }
     }
 

@@ -221,7 +221,8 @@ struct OperatorRoutes: OperatorAPI {
             guard let route = configuration.routes.first(where: { "adapter/\($0.adapter)" == origin }) else {
                 return .refused("no route of \(origin) is configured")
             }
-            let request = InboundRequest(body: item, contentType: "application/json", receivedAt: receivedAt)
+            let request = InboundRequest(
+                body: item, contentType: "application/json", receivedAt: receivedAt ?? JSONLogHandler.now)
             let answer = await intake.take(
                 request, route: route, requestID: "replay", eventLoop: nil,
                 deadline: .now + configuration.server.limits.deadline)

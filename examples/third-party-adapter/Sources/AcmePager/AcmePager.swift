@@ -21,12 +21,13 @@ public struct AcmePager: SignalAdapter {
         guard let incidents = document.root["incidents"]?.array else {
             throw AdapterError(.unexpected, "expected an array of incidents", path: "incidents")
         }
+        try Decoded.check(items: incidents.count, in: request.body.count, path: "incidents")
         var decoded = Decoded()
         for (index, incident) in incidents.enumerated() {
             if let signal = signal(incident, request.receivedAt) {
                 decoded.signals.append(signal)
             } else {
-                decoded.rejected.append(
+                try decoded.reject(
                     RejectedItem(index: index, reason: "an incident needs id, title and state", replay: body(incident)))
             }
         }
