@@ -24,6 +24,49 @@ import Testing
         #expect(try await host.deliveries(2).count == 2)
     }
 
+    private static let events = "/events"
+
+    /// A body of `count` items for each route.
+    private static func bodies(_ item: String, _ count: Int) -> [(path: String, body: [UInt8])] {
+        let items = [String](repeating: item, count: count).joined(separator: ",")
+        return [
+            (HostProcess.batchPath, Array("[\(items)]".utf8)),
+            (HostProcess.webhookPath, Array(#"{"version":"4","alerts":[\#(items)]}"#.utf8)),
+            (events, Array(#"{"kind":"EventList","apiVersion":"v1","items":[\#(items)]}"#.utf8)),
+        ]
+    }
+
+    /// Bytes at the highest since the last call, or the process's start.
+    private func peak(_ pid: Int32) throws -> Int {
+        let status = try #require(Files.text("/proc/\(pid)/status"))
+        let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") })
+        try Files.write("5", to: "/proc/\(pid)/clear_refs")
+        return try #require(line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) }) << 10
+    }
+
+    /// Benchmarks/hostile.py has more of them, and longer ones.
+    @Test func aHostileBodyTakesAtMost12TimesItsLengthAnd32MiB() async throws {
+        var plan = HostPlan.embedded()
+        plan.adapters += "\n  - {use: kubernetes-events, path: \(Self.events), authenticate: none}"
+        let host = try await HostProcess(plan)
+        let pid = try #require(host.pid)
+        let version = String(repeating: "v", count: 64 << 10)
+        let zeros = [String](repeating: "0", count: 32 << 10).joined(separator: ",")
+        let list = #"{"kind":"EventList","apiVersion":"\#(version)","items":[\#(zeros)]}"#
+        #expect(try await host.http.post(Self.events, list).status == 400)
+        for (path, body) in Self.bodies("{}", 1_800_000) + Self.bodies("0", 2_700_000) + Self.bodies("[0]", 60_000)
+            + Self.bodies(#"{"labels":{}}"#, 20_000)
+            + [(HostProcess.batchPath, Array(#"[{"labels":{"a":"\#(String(repeating: "x", count: 5 << 20))"}}]"#.utf8))]
+        {
+            _ = try peak(pid)
+            let before = try peak(pid)
+            _ = try await host.http.post(path, body, timeout: .seconds(60))
+            let taken = try peak(pid) - before
+            #expect(taken < 12 * body.count + 32 << 20, "\(path): \(taken >> 20) MiB for \(body.count) bytes")
+        }
+        #expect(try await host.post(Alert("After")).status == 201)
+    }
+
     /// By its thread, which only our settings ask for.
     @Test func theAllocatorIsJemallocWithOurSettings() async throws {
         let host = try await HostProcess(.embedded())
