@@ -41,7 +41,7 @@ struct HostileBodyTests {
     }
 
     @Test func asManyUnreadableItemsAsABodyMayHoldAreSetAside() throws {
-        for (type, body) in Self.bodies("{}", Decoded.Bounds.items) {
+        for (type, body) in Self.bodies("0", Decoded.Bounds.items) {
             let decoded = try Self.decode(type, body)
             #expect(decoded.rejected.count == Decoded.Bounds.items, "\(type.id)")
         }
@@ -78,19 +78,16 @@ struct HostileBodyTests {
             #expect(decoded.rejected.allSatisfy { $0.replay.count < 80 })
         }
         // An event's own version, however long, is there once.
-        let own = #"{"kind":"Event","apiVersion":"\#(String(repeating: "v", count: 9_000))"}"#
+        let own = #"{"kind":"Event","type":"Warning","apiVersion":"\#(String(repeating: "v", count: 9_000))"}"#
         #expect(try #require(try adapter.decode(own).rejected.first).replay.count < 9_200)
     }
 
     @Test func aSetOfLabelsOrFieldsIsCountedBeforeItIsRead() throws {
         let many = (0..<5_000).map { #""l\#($0)":"""# }.joined(separator: ",")
         let prometheus: PrometheusAdapter = try adapter(PrometheusAdapter.self)
-        #expect(try prometheus.reason(#"[{"labels":{\#(many)}}]"#) == "labels: 5000 of them, 256 at most")
-        #expect(
-            try prometheus.reason(#"[{"labels":{"a":"b"},"annotations":{\#(many)}}]"#)
-                == "annotations: 5000 of them, 256 at most")
+        #expect(try prometheus.reason(#"[{"labels":{\#(many)}}]"#) == "labels: 5000 entries, 256 at most")
         let events: KubernetesEventsAdapter = try adapter(KubernetesEventsAdapter.self)
-        #expect(try events.reason(#"{"kind":"Event",\#(many)}"#) == "event: more than 1024 fields")
+        #expect(try events.reason(#"{"kind":"Event","type":"Warning",\#(many)}"#) == "event: more than 1024 fields")
         #expect(
             try events.reason(
                 #"{"kind":"Event","apiVersion":"v1","reason":"A","type":"Warning","involvedObject":{\#(many)}}"#)
@@ -99,7 +96,7 @@ struct HostileBodyTests {
 
     @Test func ofAnItemThatIsTooLongTheBeginningIsKept() throws {
         let value = String(repeating: "v", count: 1 << 20)
-        let item = #"{"labels":{"alertname":"A","x":"\#(value)"},"status":"firing"}"#
+        let item = #"{"labels":{"alertname":"A","x":"\#(value)"},"status":"firing","type":"Warning"}"#
         for (type, body) in Self.bodies(item, 1) {
             let rejected = try #require(try Self.decode(type, body).rejected.first, "\(type.id)")
             #expect(rejected.replay.count == RejectedItem.Bounds.kept)
