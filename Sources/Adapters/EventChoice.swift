@@ -1,4 +1,3 @@
-import Glibc
 import JSON
 import SignalKit
 
@@ -6,14 +5,14 @@ import SignalKit
 struct EventChoice: Sendable {
     /// An event never says that its problem is over.
     private let endsAfter: Duration
-    private let types: [String]
-    private let reasons: [String]
-    private let namespaces: [String]
+    private let types: [ShellPattern]
+    private let reasons: [ShellPattern]
+    private let namespaces: [ShellPattern]
     /// The configured ones first: the first pattern that fits counts.
     private let severities: [Severity]
 
     private struct Severity: Sendable {
-        let reason: String
+        let reason: ShellPattern
         let severity: String
     }
 
@@ -23,13 +22,13 @@ struct EventChoice: Sendable {
         ("EvictionThresholdMet", "critical"), ("FreeDiskSpaceFailed", "critical"), ("KubeletSetupFailed", "critical"),
         ("FailedScheduling", "warning"), ("BackOff", "warning"), ("FailedMount", "warning"),
         ("FailedAttachVolume", "warning"), ("FailedCreatePodSandBox", "warning"), ("Unhealthy", "warning"),
-    ].map(Severity.init)
+    ].map { Severity(reason: ShellPattern(text: $0), severity: $1) }
 
     /// Reads the keys `types`, `reasons`, `namespaces`, `severity` and `ends_after`.
     init(_ config: inout ConfigReader) throws(ConfigError) {
-        types = try config.texts("types", default: ["Warning"], count: 1...16)
-        reasons = try config.texts("reasons", default: ["*"], count: 1...256)
-        namespaces = try config.texts("namespaces", default: ["*"], count: 1...256)
+        types = try config.patterns("types", default: ["Warning"], count: 1...16)
+        reasons = try config.patterns("reasons", default: ["*"], count: 1...256)
+        namespaces = try config.patterns("namespaces", default: ["*"], count: 1...256)
         severities = Self.severities(&config) + Self.known
         // Twice the 30 minutes after which a recorder refreshes a series.
         endsAfter = try config.duration("ends_after", default: .hours(1), in: .minutes(1)...(.hours(7 * 24)))
@@ -49,7 +48,11 @@ struct EventChoice: Sendable {
                     "severity", "\(entry.key): expected a word of 1 to 64 bytes, found \(entry.value.described)")
                 return nil
             }
-            return Severity(reason: entry.key, severity: text)
+            guard !entry.key.utf8.contains(0) else {
+                config.report("severity", "a pattern holds a NUL, which no reason does")
+                return nil
+            }
+            return Severity(reason: ShellPattern(text: entry.key), severity: text)
         }
     }
 
@@ -106,7 +109,7 @@ struct EventChoice: Sendable {
     }
 
     private func severity(_ event: EventFields) -> String {
-        severities.first { Self.fits(event.reason, [$0.reason]) }?.severity
+        severities.first { $0.reason.fits(event.reason) }?.severity
             ?? (event.type == "Warning" ? "warning" : "info")
     }
 
@@ -114,7 +117,7 @@ struct EventChoice: Sendable {
         pairs.compactMap { name, value in value.flatMap { $0.isEmpty ? nil : Labels.Entry(name, $0) } }
     }
 
-    private static func fits(_ text: String, _ patterns: [String]) -> Bool {
-        patterns.contains { $0 == "*" || $0 == text || fnmatch($0, text, 0) == 0 }
+    private static func fits(_ text: String, _ patterns: [ShellPattern]) -> Bool {
+        patterns.contains { $0.fits(text) }
     }
 }

@@ -84,7 +84,9 @@ public enum JSONTree: Sendable, Hashable, ExpressibleByStringLiteral, Expressibl
         case .object(let members):
             value = json_object()
             for (name, member) in members {
-                guard try json_object_set_new(value, name, member.made()) == 0 else { throw Self.refused(value) }
+                guard try json_object_setn_new(value, name, name.utf8.count, member.made()) == 0 else {
+                    throw Self.refused(value)
+                }
             }
         }
         guard let value else { throw JSONError(.malformed, "a value that JSON can't say") }

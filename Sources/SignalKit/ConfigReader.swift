@@ -161,6 +161,8 @@ public struct ConfigReader {
         try read(key, "text", fallback, render: { $0 }, bounds: "", standIn: "x") { node throws(Wrong) in
             guard case .scalar(let text, _) = node.content, !text.isEmpty else { throw Wrong("expected a text") }
             guard text.utf8.count <= longest else { throw Wrong("longer than \(longest) bytes") }
+            // What is a path would be cut there.
+            guard !text.utf8.contains(0) else { throw Wrong("a NUL can't stand here") }
             return text
         }
     }
@@ -171,6 +173,8 @@ public struct ConfigReader {
             node throws(Wrong) -> String? in
             guard case .scalar(let text, _) = node.content, !text.isEmpty else { throw Wrong("expected a text") }
             guard text.utf8.count <= longest else { throw Wrong("longer than \(longest) bytes") }
+            // What is a path would be cut there.
+            guard !text.utf8.contains(0) else { throw Wrong("a NUL can't stand here") }
             return text
         }
     }

@@ -63,4 +63,9 @@ import Testing
             }
         }
     }
+
+    @Test func aNULCutsNoNameOfAMember() throws {
+        let tree: JSONTree = ["a\0b": 1, "a": 2]
+        #expect(String(decoding: try tree.text(), as: UTF8.self) == #"{"a":2,"a\u0000b":1}"#)
+    }
 }

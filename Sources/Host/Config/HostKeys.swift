@@ -17,6 +17,10 @@ extension ConfigReader {
             report(key, "expected \(bounds.isEmpty ? "a \(kind)" : bounds), found \(node.described)")
             return nil
         }
+        guard !text.utf8.contains(0) else {
+            report(key, "a NUL can't stand here")
+            return nil
+        }
         do {
             return try parse(text)
         } catch {
@@ -27,7 +31,7 @@ extension ConfigReader {
 
     mutating func file(_ key: String, required: Bool = true) -> String? {
         shaped(key, kind: "path", bounds: "", required: required) { text throws(Misshapen) in
-            guard text.utf8.count <= 4_095, !text.utf8.contains(0) else { throw Misshapen("longer than 4095 bytes") }
+            guard text.utf8.count <= 4_095 else { throw Misshapen("longer than 4095 bytes") }
             return text
         }
     }
