@@ -52,9 +52,11 @@ struct EmbeddedDirectory: Sendable {
         return String(cString: current)
     }
 
-    /// Makes the directory, with its parents, and the socket's when that is elsewhere.
+    /// Makes the directory, with its parents, and the socket's when that is elsewhere. What the directory holds is private then, and
+    /// no link leads out of it.
     func make() throws(EmbeddedRedisError) {
         try Self.makeDirectory(path)
+        try PrivateDirectory.secure(path, folders: ["appendonlydir"])
         let place = String(socket.dropLast("/redis.sock".count))
         guard place != path else { return }
         try Self.makeDirectory(place)
@@ -131,7 +133,7 @@ final class FileLock: Sendable {
     /// Nil when somebody holds it.
     /// - Parameter isHandedOn: a child gets a copy and holds it on, so that it is never given up here, only closed.
     init?(_ path: String, isHandedOn: Bool = false) throws(EmbeddedRedisError) {
-        let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard file >= 0 else {
             throw EmbeddedRedisError(.directory, "can't open \(path): \(reason())")
         }

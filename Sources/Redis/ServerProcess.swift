@@ -29,7 +29,7 @@ struct ServerProcess: Sendable, Hashable {
             posix_spawnattr_destroy(&attributes)
         }
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
         posix_spawn_file_actions_adddup2(&actions, inherited, 3)
         posix_spawn_file_actions_addclosefrom_np(&actions, 4)
@@ -48,7 +48,11 @@ struct ServerProcess: Sendable, Hashable {
         words.append(nil)
         defer { for word in words { free(word) } }
         var child: pid_t = 0
+        // What the server writes is nobody else's to read. The mask is the whole process's: a file that another thread makes in this
+        // moment is private too, and no looser.
+        let mask = umask(0o077)
         let code = posix_spawnp(&child, arguments[0], &actions, &attributes, words, environ)
+        umask(mask)
         guard code == 0 else {
             if code == ENOENT {
                 throw EmbeddedRedisError(
