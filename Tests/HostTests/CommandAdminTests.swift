@@ -1,5 +1,6 @@
 import Dispatch
 import Glibc
+import JSON
 import Synchronization
 import TestSupport
 import Testing
@@ -188,6 +189,39 @@ private final class CannedAdmin: Sendable {
         #expect(refused.printed.code == 1 && refused.printed.err[0].contains("no such dead letter (404"))
         let odd = try await ask([(200, "<html>")], "status")
         #expect(odd.printed.code == 1 && odd.printed.err[0].contains("not JSON"))
+    }
+
+    @Test func whatSendersWroteMovesNoCursor() async throws {
+        var writer = JSONWriter()
+        writer.string(ControlCharacterTests.hostile)
+        let text = String(decoding: writer.bytes, as: UTF8.self)
+        let status = """
+            {"version":\(text),"store":{"state":\(text),"reason":\(text),"where":\(text)},"storms_open":1,
+            "queues":[{"sink":\(text),"depth":1}],"dead_letters":[{"origin":\(text),"count":2}],"counters":{\(text):4}}
+            """
+        let storm = """
+            {"id":\(text),"state":\(text),"group":{\(text):\(text)},"members":1,"firing":1,"opened":\(text),"last":\(text),
+            "listed":[{"name":\(text),"target":{"kind":\(text),"namespace":\(text),"name":\(text)},"fingerprint":\(text)}]}
+            """
+        let letter =
+            #"{"id":\#(text),"origin":\#(text),"reason":\#(text),"first":\#(text),"last":\#(text),"item":\#(text)}"#
+        let answers: [(words: [String], body: String)] = [
+            (["status"], status), (["storms"], #"{"storms":[\#(storm)]}"#), (["storms", "x"], storm),
+            (["dead-letters", "list"], #"{"dead_letters":[\#(letter)]}"#), (["dead-letters", "show", "x"], letter),
+        ]
+        for (words, body) in answers {
+            for form in [[], ["--output", "json"]] {
+                let admin = try CannedAdmin([(200, body)])
+                defer { admin.stop() }
+                try Files.write(fineFile.replacing("127.0.0.1:9090", with: "127.0.0.1:\(admin.port)"), to: file)
+                let printed = await command(words: words + form + ["--config", file])
+                #expect(printed.code == 0, "\(printed.err)")
+                #expect(ControlCharacterTests.obeyed(printed.out) == [], "\(words): \(printed.out)")
+                if !form.isEmpty { _ = try JSONDocument.parse(Array(printed.out[0].utf8)) }
+            }
+        }
+        let refused = try await ask([(409, #"{"detail":\#(text)}"#)], "dead-letters", "replay", "x")
+        #expect(refused.printed.code == 1 && ControlCharacterTests.obeyed(refused.printed.err) == [])
     }
 
     @Test func whereNobodyListensIsSaid() async throws {

@@ -15,6 +15,10 @@ struct Printed: Sendable {
 
 /// Runs a command as the executable would.
 func command(_ words: String..., plugins: Plugins = .standIns, columns: Int? = nil) async -> Printed {
+    await command(words: words, plugins: plugins, columns: columns)
+}
+
+func command(words: [String], plugins: Plugins = .standIns, columns: Int? = nil) async -> Printed {
     let (out, err) = (Lines(), Lines())
     let console = Console(out: out.add, err: err.add, columns: columns)
     let code = await PortcullisHost.run(words, plugins: plugins, console: console)

@@ -22,10 +22,10 @@ struct CheckCommand: ParsableCommand {
             let document: JSONTree = [
                 "errors": .array(errors.map(Self.document)), "warnings": .array(warnings.map(Self.document)),
             ]
-            context.console.out(String(decoding: try document.text(pretty: true), as: UTF8.self))
+            context.console.out(json: String(decoding: try document.text(pretty: true), as: UTF8.self))
         } else {
-            for error in errors { context.console.err(error.line(in: config.file)) }
-            for warning in warnings { context.console.err("warning: \(warning.line(in: config.file))") }
+            for error in errors { context.console.err(error.line(in: config.file).printable) }
+            for warning in warnings { context.console.err("warning: \(warning.line(in: config.file))".printable) }
             if errors.isEmpty { context.console.out("\(config.file): fine") }
         }
         if !errors.isEmpty { throw CommandFailure(code: CommandFailure.usage) }

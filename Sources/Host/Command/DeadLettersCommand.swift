@@ -34,7 +34,7 @@ extension DeadLettersCommand {
             let filter = origin.map { "&origin=\(AdminClient.encoded($0))" } ?? ""
             let document = try await config.client().document(.get, "/api/v1/dead-letters?limit=\(limit)\(filter)")
             let console = CommandContext.current.console
-            guard !form.isJSON else { return console.out(document.string) }
+            guard !form.isJSON else { return console.out(json: document.string) }
             for line in DeadLetterList.lines(document.root) { console.out(line.cut(to: console.columns)) }
         }
     }
@@ -51,7 +51,7 @@ extension DeadLettersCommand {
         func run() async throws {
             let document = try await config.client().document(.get, DeadLettersCommand.place(id))
             let console = CommandContext.current.console
-            guard !form.isJSON else { return console.out(document.string) }
+            guard !form.isJSON else { return console.out(json: document.string) }
             for line in DeadLetterList.one(document.root) { console.out(line) }
         }
     }
@@ -74,13 +74,14 @@ extension DeadLettersCommand {
             if let id = choice.id {
                 let document = try await client.document(.post, DeadLettersCommand.place(id) + "/replay")
                 let status = document.root["status"]?.integer.map { " (\($0))" } ?? ""
-                return console.out(form.isJSON ? document.string : "replayed \(id)\(status)".printable)
+                if form.isJSON { return console.out(json: document.string) }
+                return console.out("replayed \(id)\(status)".printable)
             }
             let origin = AdminClient.encoded(choice.origin ?? "")
             let document = try await client.document(.post, "/api/v1/dead-letters/replay?origin=\(origin)")
             let failed = document.root["failed"]?.integer ?? 0
             if form.isJSON {
-                console.out(document.string)
+                console.out(json: document.string)
             } else {
                 console.out("replayed \(document.root["replayed"]?.integer ?? 0), refused again \(failed)")
                 for reason in document.root["reasons"]?.array.map(Array.init) ?? [] {
@@ -104,7 +105,8 @@ extension DeadLettersCommand {
                 ?? "/api/v1/dead-letters?origin=\(AdminClient.encoded(choice.origin ?? ""))"
             let document = try await config.client().document(.delete, path)
             let console = CommandContext.current.console
-            console.out(form.isJSON ? document.string : "dropped \(document.root["dropped"]?.integer ?? 0)")
+            if form.isJSON { return console.out(json: document.string) }
+            console.out("dropped \(document.root["dropped"]?.integer ?? 0)")
         }
     }
 }

@@ -18,7 +18,7 @@ struct PluginsCommand: ParsableCommand {
         guard !form.isJSON else {
             let all = zip(context.plugins.all, groups).map { Self.document($0.kind, $0.type.id, $1) }
             let document: JSONTree = ["plugins": .array(all)]
-            return context.console.out(String(decoding: try document.text(pretty: true), as: UTF8.self))
+            return context.console.out(json: String(decoding: try document.text(pretty: true), as: UTF8.self))
         }
         for (place, group) in groups.enumerated() {
             if place > 0 { context.console.out("") }

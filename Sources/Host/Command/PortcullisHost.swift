@@ -31,7 +31,7 @@ public enum PortcullisHost {
 
     private static func ended(by error: any Error, _ console: Console) -> Int32 {
         if let failure = error as? CommandFailure {
-            for line in failure.lines { console.err(line) }
+            for line in failure.lines { console.err(line.printable) }
             return failure.code
         }
         let code = RootCommand.exitCode(for: error)
@@ -53,12 +53,23 @@ struct CommandContext: Sendable {
     @TaskLocal static var current = CommandContext(plugins: .standard, console: .process)
 }
 
-/// Where a command prints. Each text is written with a line break after it.
+/// Where a command prints. Each text is written with a line break after it, and without a character that a terminal obeys: what a
+/// sender, a file or a host wrote is shown.
 struct Console: Sendable {
-    let out: @Sendable (String) -> Void
-    let err: @Sendable (String) -> Void
+    private let writeOut: @Sendable (String) -> Void
+    private let writeErr: @Sendable (String) -> Void
     /// Of the terminal; nil when the output is none.
     let columns: Int?
+
+    init(out: @escaping @Sendable (String) -> Void, err: @escaping @Sendable (String) -> Void, columns: Int?) {
+        (writeOut, writeErr, self.columns) = (out, err, columns)
+    }
+
+    /// Line breaks in the text are kept.
+    func out(_ text: String) { writeOut(text.printableLines) }
+    func err(_ text: String) { writeErr(text.printableLines) }
+    /// A document: what JSON allows raw and a terminal obeys is written as JSON's own escapes.
+    func out(json text: String) { writeOut(text.printableJSON) }
 
     static var process: Console {
         Console(

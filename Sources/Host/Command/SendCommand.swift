@@ -47,7 +47,7 @@ struct SendCommand: AsyncParsableCommand {
                 told[sink.name] = sink.state
                 say("\(sink.name): \(sink.state)")
             }
-            if form.isJSON, progress.isOver { console.out(String(decoding: answer.body, as: UTF8.self)) }
+            if form.isJSON, progress.isOver { console.out(json: String(decoding: answer.body, as: UTF8.self)) }
             if let lost = progress.deadLettered {
                 throw CommandFailure("\(lost) refused it: see `portcullis dead-letters list --origin sink/\(lost)`")
             }

@@ -12,7 +12,7 @@ struct StatusCommand: AsyncParsableCommand {
     func run() async throws {
         let document = try await config.client().document(.get, "/api/v1/status")
         let console = CommandContext.current.console
-        guard !form.isJSON else { return console.out(document.string) }
+        guard !form.isJSON else { return console.out(json: document.string) }
         for line in Self.lines(document.root, columns: console.columns) { console.out(line) }
     }
 
@@ -68,7 +68,7 @@ struct StormsCommand: AsyncParsableCommand {
         let path = "/api/v1/storms\(place)?limit=\(limit ?? (id == nil ? 100 : 500))"
         let document = try await config.client().document(.get, path)
         let console = CommandContext.current.console
-        guard !form.isJSON else { return console.out(document.string) }
+        guard !form.isJSON else { return console.out(json: document.string) }
         let lines = id == nil ? Self.list(document.root) : Self.one(document.root)
         for line in lines { console.out(line.cut(to: console.columns)) }
     }

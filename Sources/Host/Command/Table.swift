@@ -24,13 +24,28 @@ struct Table {
 }
 
 extension String {
-    /// Control characters as Unicode escapes.
-    var printable: String {
+    /// On one line: control characters and those that turn the direction of writing as Unicode escapes.
+    var printable: String { escaping { "\\u{\(String($0.value, radix: 16))}" } }
+
+    /// The same with its line breaks kept.
+    var printableLines: String { escaping { $0 == "\n" ? "\n" : "\\u{\(String($0.value, radix: 16))}" } }
+
+    /// The same of a JSON text, which stays one: outside of strings it has none of them but white space.
+    var printableJSON: String {
+        escaping { scalar in
+            if "\n\r\t".unicodeScalars.contains(scalar) { return scalar == "\n" ? "\n" : " " }
+            return scalar.utf16.map { unit in
+                let digits = String(unit, radix: 16)
+                return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            }.joined()
+        }
+    }
+
+    private func escaping(_ escape: (Unicode.Scalar) -> String) -> String {
         var out = ""
         for scalar in unicodeScalars {
             switch scalar.properties.generalCategory {
-            case .control, .format, .lineSeparator, .paragraphSeparator:
-                out += "\\u{\(String(scalar.value, radix: 16))}"
+            case .control, .format, .lineSeparator, .paragraphSeparator: out += escape(scalar)
             default: out.unicodeScalars.append(scalar)
             }
         }

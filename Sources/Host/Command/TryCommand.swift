@@ -52,7 +52,7 @@ struct TryCommand: AsyncParsableCommand {
         }
         let report = TryReport(adapter: bench.words, trials: trials, decoded: decoded)
         if form.isJSON {
-            console.out(String(decoding: try report.document.text(pretty: true), as: UTF8.self))
+            console.out(json: String(decoding: try report.document.text(pretty: true), as: UTF8.self))
         } else {
             for line in report.lines { console.out(line) }
         }
