@@ -10,8 +10,8 @@ final class KubernetesReviewer: Sendable {
     /// A yes holds this long after its account was deleted or its permission withdrawn, a no this long after it was given.
     static let life = Duration.seconds(30)
     static let refusalLife = Duration.seconds(5)
-    /// Answers that are remembered; past it all are forgotten, so that guessing costs memory nothing.
-    static let most = 1_024
+    /// Answers of each kind that are remembered; past it the oldest are forgotten, so that guessing costs memory nothing.
+    static let most = 4_096
     /// Questions under way at once.
     static let atOnce = 8
     /// of both reviews together; a request has to be answered within its own deadline
@@ -19,6 +19,8 @@ final class KubernetesReviewer: Sendable {
 
     let way: HostConfiguration.Authentication.Kubernetes
     private let client: KubernetesClient
+    private let queue: ReviewQueue
+    private let life: Duration
     private let log: Logger
 
     /// The token itself is not kept.
@@ -31,16 +33,25 @@ final class KubernetesReviewer: Sendable {
         let until: ContinuousClock.Instant
     }
     private struct State: Sendable {
-        var known: [Question: Known] = [:]
-        /// Of their own, so that tokens that somebody invents push out no good answer.
-        var refused: [Question: Known] = [:]
+        var allowed = BoundedTable<Question, Known>(most: KubernetesReviewer.most)
+        /// Tokens that were good once, for their place in the queue.
+        var proven = BoundedTable<SHA256Digest, Bool>(most: KubernetesReviewer.most)
+        /// The others are apart, so that invented tokens push out no good answer. A token that nobody knows is refused on every path.
+        var unknown = BoundedTable<SHA256Digest, ContinuousClock.Instant>(most: KubernetesReviewer.most)
+        var forbidden = BoundedTable<Question, ContinuousClock.Instant>(most: KubernetesReviewer.most)
+        /// When it was last said that too many wait.
+        var saidFull: ContinuousClock.Instant?
         /// Many requests with one new token ask once.
         var asking: [Question: Task<Authenticator.Decision, Never>] = [:]
     }
     private let state = NIOLockedValueBox(State())
 
-    init(_ way: HostConfiguration.Authentication.Kubernetes, log: Logger) {
-        (self.way, self.log) = (way, log)
+    /// - Parameter life: of a yes.
+    init(
+        _ way: HostConfiguration.Authentication.Kubernetes, log: Logger, life: Duration = KubernetesReviewer.life,
+        queue: ReviewQueue = ReviewQueue()
+    ) {
+        (self.way, self.log, self.life, self.queue) = (way, log, life, queue)
         client = KubernetesClient(way.kubeconfig.map(Credentials.kubeconfig) ?? .inCluster, for: .reviews)
     }
 
@@ -60,9 +71,10 @@ final class KubernetesReviewer: Sendable {
     private func begin(
         _ question: Question, _ token: String, _ state: inout State
     ) -> Result<Authenticator.Decision, Asking> {
-        if let known = state.known[question] ?? state.refused[question], known.until > .now {
-            return .success(known.decision)
-        }
+        let now = ContinuousClock.now
+        if let known = state.allowed[question], known.until > now { return .success(known.decision) }
+        if let until = state.unknown[question.token], until > now { return .success(.refused) }
+        if let until = state.forbidden[question], until > now { return .success(.forbidden) }
         if let task = state.asking[question] { return .failure(Asking(task: task)) }
         let task = Task { await self.ask(question, token) }
         state.asking[question] = task
@@ -70,6 +82,13 @@ final class KubernetesReviewer: Sendable {
     }
 
     private func ask(_ question: Question, _ token: String) async -> Authenticator.Decision {
+        let isKnown = state.withLockedValue { $0.proven[question.token] == true }
+        guard await queue.enter(isKnown: isKnown) else {
+            tooMany()
+            state.withLockedValue { $0.asking[question] = nil }
+            return .unavailable
+        }
+        defer { queue.leave(isKnown: isKnown) }
         let decision: Authenticator.Decision
         do throws(KubernetesError) {
             decision = try await review(token, question.path)
@@ -79,17 +98,31 @@ final class KubernetesReviewer: Sendable {
         }
         state.withLockedValue { state in
             state.asking[question] = nil
-            (state.known[question], state.refused[question]) = (nil, nil)
-            if state.known.count >= Self.most { state.known.removeAll() }
-            if state.refused.count >= Self.most { state.refused.removeAll() }
+            state.allowed[question] = nil
             switch decision {
-            case .allowed: state.known[question] = Known(decision: decision, until: .now + Self.life)
-            case .refused, .forbidden:
-                state.refused[question] = Known(decision: decision, until: .now + Self.refusalLife)
+            case .allowed:
+                state.allowed[question] = Known(decision: decision, until: .now + life)
+                state.proven[question.token] = true
+            case .refused:
+                state.unknown[question.token] = .now + Self.refusalLife
+                state.proven[question.token] = nil
+            case .forbidden: state.forbidden[question] = .now + Self.refusalLife
             case .unavailable: break
             }
         }
         return decision
+    }
+
+    /// One line in 10 s: each of a flood of tokens would have one.
+    private func tooMany() {
+        let now = ContinuousClock.now
+        let isNews = state.withLockedValue { state in
+            if let last = state.saidFull, last + .seconds(10) > now { return false }
+            state.saidFull = now
+            return true
+        }
+        guard isNews else { return }
+        log.warning("too many tokens wait for a TokenReview: senders with a new token get a 503")
     }
 
     private func review(_ token: String, _ path: String) async throws(KubernetesError) -> Authenticator.Decision {

@@ -27,6 +27,14 @@ struct KubernetesReviewerTests {
         .kubernetes(.init(kubeconfig: directory.file("kubeconfig"), audiences: audiences))
     }
 
+    /// - Parameter life: short, so that a good answer has to be asked for again.
+    private func reviewer(life: Duration = KubernetesReviewer.life) -> KubernetesReviewer {
+        KubernetesReviewer(
+            .init(kubeconfig: directory.file("kubeconfig"), audiences: []), log: RecordedLog().logger, life: life)
+    }
+
+    private var asked: Int { reviews.count { $0 == "tokenreviews" } }
+
     private func post(_ http: HTTP, _ token: String?, path: String = "/in") async throws -> HTTPResponse {
         let headers = token.map { ["Authorization": "Bearer \($0)"] } ?? [:]
         return try await http.post(path, "{}", headers: headers)
@@ -114,6 +122,59 @@ struct KubernetesReviewerTests {
             }
             #expect(try await post(listeners.http, "sender").status == 200)
         }
+    }
+
+    @Test func inventedTokensAreAskedAboutAFewAtATimeAndAreInNoKnownSendersWay() async throws {
+        let reviewer = reviewer(life: .zero)
+        #expect(await reviewer.decide("sender", path: "/in") == .allowed)
+        // Of whatever comes next, so many answers never come.
+        let held = KubernetesReviewer.atOnce / 2
+        server.fail("POST", "tokenreviews", .stall, count: held)
+        let flood = Task {
+            await withTaskGroup(of: Authenticator.Decision.self) { tasks in
+                for number in 0..<100 { tasks.addTask { await reviewer.decide("invented-\(number)", path: "/in") } }
+                return await tasks.reduce(into: [Authenticator.Decision]()) { $0.append($1) }
+            }
+        }
+        try await eventually("questions under way") { asked == 1 + held }
+        // Its answer has ended, and it is asked about before all that wait.
+        #expect(await reviewer.decide("sender", path: "/in") == .allowed)
+        #expect(asked == 2 + held)
+        let decisions = await flood.value
+        #expect(decisions.count == 100 && decisions.count { $0 == .unavailable } == held)
+        #expect(decisions.count { $0 == .refused } == 100 - held)
+    }
+
+    @Test func moreTokensThanMayWaitAreGivenUpAtOnce() async throws {
+        let reviewer = reviewer()
+        server.fail("POST", "tokenreviews", .stall, count: 1_000)
+        let started = ContinuousClock.now
+        let flood = (0..<600).map { number in Task { await reviewer.decide("invented-\(number)", path: "/in") } }
+        var decisions: [Authenticator.Decision] = []
+        for task in flood { decisions.append(await task.value) }
+        #expect(decisions.allSatisfy { $0 == .unavailable })
+        // Two rounds at most: what waited through the first was asked about in the second, and the rest was given up.
+        #expect(asked <= 3 * KubernetesReviewer.atOnce / 2, "\(asked) in \(started.duration(to: .now))")
+    }
+
+    @Test func anUnknownTokenIsAskedAboutOnceForAllPaths() async throws {
+        let reviewer = reviewer()
+        for path in ["/in", "/other", "/in"] { #expect(await reviewer.decide("wrong", path: path) == .refused) }
+        #expect(reviews == ["tokenreviews"])
+        // One that is known and may not is another matter on another path.
+        #expect(await reviewer.decide("stranger", path: "/in") == .forbidden)
+        #expect(await reviewer.decide("sender", path: "/in") == .allowed)
+    }
+
+    @Test func whatIsRememberedIsBounded() {
+        var table = BoundedTable<Int, Int>(most: 100)
+        for number in 0..<10_000 {
+            table[number] = number
+            table[0] = 0
+            if number.isMultiple(of: 3) { table[number] = nil }
+            #expect(table.count <= 100)
+        }
+        #expect(table[0] == 0 && table[9_998] == 9_998 && table[9_000] == nil)
     }
 
     @Test func withoutAnApiServerEverythingIsA503() async throws {
