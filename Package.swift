@@ -152,7 +152,8 @@ let package = Package(
                 .embedInCode("Fixtures/kubernetes-watch.jsonl"),
             ],
             swiftSettings: settings),
-        .testTarget(name: "PoliciesTests", dependencies: ["Policies", "SignalKit"], swiftSettings: settings),
+        .testTarget(
+            name: "PoliciesTests", dependencies: ["Policies", "SignalKit", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "SinksTests",
             dependencies: [

@@ -48,6 +48,18 @@ struct Matcher: Sendable {
     let label: String
     let test: Test
 
+    /// - Throws: when the value should be an expression and is none.
+    init(_ text: MatcherText) throws(MatcherError) {
+        label = text.label
+        test =
+            switch text.comparison {
+            case .equal: .equal(text.value)
+            case .notEqual: .notEqual(text.value)
+            case .matches: .matches(try Expression(text.value))
+            case .doesNotMatch: .doesNotMatch(try Expression(text.value))
+            }
+    }
+
     func accepts(_ labels: Labels) -> Bool {
         let value = labels[label] ?? ""
         return switch test {
@@ -59,10 +71,23 @@ struct Matcher: Sendable {
     }
 }
 
-/// Conditions that must all hold, as Alertmanager writes them: `alertname="Watchdog"`, `{team=~"a|b", severity!="page"}`.
+/// A matcher as it is written, its quotes and escapes read.
+struct MatcherText: Sendable, Equatable {
+    enum Comparison: String, Sendable {
+        case equal = "="
+        case notEqual = "!="
+        case matches = "=~"
+        case doesNotMatch = "!~"
+    }
+    let label: String
+    let comparison: Comparison
+    let value: String
+}
+
+/// Conditions that must all hold, as Alertmanager writes them: `alertname="Watchdog"`, `{"service.name"="x", severity!="page"}`.
 ///
-/// Source: prometheus/alertmanager, pkg/labels/parse.go (0.25): `=`, `!=`, `=~`, `!~`; values quoted with `\"`, `\\` and
-/// `\n`, or bare; expressions anchored at both ends.
+/// Source: prometheus/alertmanager, matcher/compat/parse.go (0.27): the syntax with UTF-8 names, and the classic one where the text is not
+/// in it, or where the two read it differently.
 struct Matchers: Sendable {
     let all: [Matcher]
 
@@ -70,83 +95,22 @@ struct Matchers: Sendable {
 
     /// - Throws: `MatcherError`, with what was expected and where.
     init(_ text: String) throws(MatcherError) {
-        var rest = Self.trimmed(Array(text.unicodeScalars)[...])
-        if rest.first == "{" {
-            guard rest.last == "}", rest.count > 1 else { throw MatcherError("{ without a } at the end") }
-            rest = Self.trimmed(rest.dropFirst().dropLast())
-        }
-        if rest.last == "," { rest = rest.dropLast() }
-        guard !rest.isEmpty else { throw MatcherError("no matcher; one looks like alertname=\"Watchdog\"") }
+        let texts = try Self.texts(text)
+        // For Alertmanager that is a list which everything fits; in a filter it would be a mistake.
+        guard !texts.isEmpty else { throw MatcherError("no matcher; one looks like alertname=\"Watchdog\"") }
         var found: [Matcher] = []
-        while true {
-            found.append(try Self.matcher(&rest))
-            guard let next = rest.first else { break }
-            guard next == "," else {
-                throw MatcherError(
-                    "expected a comma or the end before \(String(String.UnicodeScalarView(rest.prefix(20))))")
-            }
-            rest = Self.trimmed(rest.dropFirst())
-        }
+        for text in texts { found.append(try Matcher(text)) }
         all = found
     }
 
-    private typealias Scalars = ArraySlice<Unicode.Scalar>
-
-    private static func trimmed(_ text: Scalars) -> Scalars {
-        let head = text.drop { $0.properties.isWhitespace }
-        return head.prefix(
-            (head.lastIndex { !$0.properties.isWhitespace } ?? head.startIndex - 1) - head.startIndex + 1)
-    }
-
-    private static func matcher(_ rest: inout Scalars) throws(MatcherError) -> Matcher {
-        let name = rest.prefix {
-            $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || $0 == "_" || $0 == ":")
+    private static func texts(_ text: String) throws(MatcherError) -> [MatcherText] {
+        let classic = try? ClassicMatcherSyntax.read(text)
+        do throws(MatcherError) {
+            let present = try MatcherSyntax.read(text)
+            return classic ?? present
+        } catch {
+            guard let classic else { throw error }
+            return classic
         }
-        guard let first = name.first, !("0"..."9").contains(first) else {
-            throw MatcherError(
-                "expected a label name, which is made of letters, digits, _ and :, and starts with no digit")
-        }
-        let label = String(String.UnicodeScalarView(name))
-        rest = rest.dropFirst(name.count).drop { $0.properties.isWhitespace }
-        let operators = ["=~", "!~", "!=", "="]
-        guard let found = operators.first(where: { rest.starts(with: $0.unicodeScalars) }) else {
-            throw MatcherError("expected =, !=, =~ or !~ after \(label)")
-        }
-        rest = rest.dropFirst(found.count).drop { $0.properties.isWhitespace }
-        let value = try value(&rest, label)
-        rest = rest.drop { $0.properties.isWhitespace }
-        switch found {
-        case "=": return Matcher(label: label, test: .equal(value))
-        case "!=": return Matcher(label: label, test: .notEqual(value))
-        case "=~": return Matcher(label: label, test: .matches(try Expression(value)))
-        default: return Matcher(label: label, test: .doesNotMatch(try Expression(value)))
-        }
-    }
-
-    private static func value(_ rest: inout Scalars, _ label: String) throws(MatcherError) -> String {
-        var text = String.UnicodeScalarView()
-        guard rest.first == "\"" else {
-            let bare = trimmed(rest.prefix { $0 != "," })
-            guard !bare.contains("\"") else { throw MatcherError("a quote inside the bare value of \(label)") }
-            rest = rest.drop { $0 != "," }
-            return String(String.UnicodeScalarView(bare))
-        }
-        rest = rest.dropFirst()
-        while let next = rest.popFirst() {
-            switch next {
-            case "\"": return String(text)
-            case "\\":
-                switch rest.popFirst() {
-                case "n": text.append("\n")
-                case "\"": text.append("\"")
-                case "\\": text.append("\\")
-                // As Alertmanager does: a backslash before anything else is itself, which spares expressions their doubling.
-                case let other?: text.append(contentsOf: ["\\", other])
-                case nil: break
-                }
-            default: text.append(next)
-            }
-        }
-        throw MatcherError("the value of \(label) has no closing quote")
     }
 }

@@ -47,8 +47,13 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "{}", "{", "a", "=x", #"a=="x""#, #"a=~"(""#, #"a="x"#, #"{a="x""#, #"a="x" b="y""#, #"1a="x""#, #"a="x"y"#,
-        #"a=x"y"#, #"a!"x""#,
+        "", "{}", "{", "}", ",", "{,}", "a", "=x", #"a=~"(""#, #"a="x"#, #"a="x" b="y""#, #"a="x"y"#, #"a=x"y"#,
+        #"a!"x""#,
+        #""a"="\q""#, #""a"="\xff""#, #""a"="\u12""#, #""a"="\ud800""#, #""a"="\400""#, #""a"="\'""#, #"{"a"="x"#,
+        #"{"a"="x""#,
+        #""a"="x"}"#, #"{{"a"="x"}}"#, #"{"a"="x"} "b"="y""#, #""a"="x",,"b"="y""#, #"'a'='x'"#, #""a"~"x""#,
+        #""a b"= c d"#,
+        "\"a\"=\"x\ny\"", "b.c=x{y",
     ])
     func whatIsNoMatcherIsAnErrorWithWords(_ text: String) {
         let error = #expect(throws: MatcherError.self) { try Matchers(text) }
