@@ -45,8 +45,8 @@ struct StoreSession: Sendable {
         _ configuration: HostConfiguration, _ log: Logger, _ body: (any RedisLocator) async throws -> Void
     ) async throws {
         if let endpoint = configuration.state.store.endpoint { return try await body(endpoint) }
-        guard case .embedded(let directory) = configuration.state.store else { return }
-        let server = EmbeddedRedis(directory: directory, log: log)
+        guard case .embedded(let directory, let memory) = configuration.state.store else { return }
+        let server = EmbeddedRedis(directory: directory, memory: memory, log: log)
         do throws(EmbeddedRedisError) {
             try await server.start()
         } catch {

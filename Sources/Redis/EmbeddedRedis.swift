@@ -22,16 +22,23 @@ public final class EmbeddedRedis: Sendable {
 
     private let directory: EmbeddedDirectory
     private let server: String
+    private let memory: Int
     private let log: Logger
     private let patience: Duration
     private let held = NIOLockedValueBox(Held())
 
-    /// - Parameter directory: made when it is not there; relative to the working directory.
-    public convenience init(directory: String, log: Logger) {
-        self.init(directory: directory, server: "redis-server", log: log, patience: Self.patience)
+    /// - Parameters:
+    ///   - directory: made when it is not there; relative to the working directory.
+    ///   - memory: bytes of data that it may hold; nil for two fifths of what the machine or the container has.
+    public convenience init(directory: String, memory: Int? = nil, log: Logger) {
+        self.init(directory: directory, server: "redis-server", memory: memory, log: log, patience: Self.patience)
     }
 
-    init(directory: String, server: String, log: Logger, patience: Duration = EmbeddedRedis.patience) {
+    init(
+        directory: String, server: String, memory: Int? = nil, log: Logger,
+        patience: Duration = EmbeddedRedis.patience
+    ) {
+        self.memory = memory ?? EmbeddedSettings.memory(of: MachineMemory.bytes())
         self.directory = EmbeddedDirectory(directory)
         self.server = server
         self.log = log
@@ -90,6 +97,15 @@ public final class EmbeddedRedis: Sendable {
         await end()
     }
 
+    /// Gives the directory back without an end of the server, as a host that is killed does.
+    func abandon() {
+        let lock = held.withLockedValue { held in
+            defer { held = Held(isStopping: true) }
+            return held.lock
+        }
+        lock?.release()
+    }
+
     // MARK: Starting
 
     private func launch() async throws(EmbeddedRedisError) {
@@ -114,7 +130,7 @@ public final class EmbeddedRedis: Sendable {
     }
 
     private func spawn(_ lock: FileLock) throws(EmbeddedRedisError) {
-        let arguments = EmbeddedSettings.arguments(directory, server: server)
+        let arguments = EmbeddedSettings.arguments(directory, server: server, memory: memory)
         let result = held.withLockedValue { held -> Result<ServerProcess?, EmbeddedRedisError> in
             // Under the same lock that `end` takes: a server that it does not see is never started.
             guard !held.isStopping else { return .success(nil) }
@@ -134,7 +150,10 @@ public final class EmbeddedRedis: Sendable {
 
     private func awaitAnswer(by deadline: ContinuousClock.Instant) async throws(EmbeddedRedisError) {
         while true {
-            if let connection = try await answer() { return connection.close() }
+            if let connection = try await answer() {
+                await limit(connection)
+                return connection.close()
+            }
             let (process, isStopping) = held.withLockedValue { ($0.process, $0.isStopping) }
             guard !isStopping else { return }
             if let process, !process.isAlive {
@@ -152,6 +171,22 @@ public final class EmbeddedRedis: Sendable {
             .unresponsive,
             "a redis-server\(process) runs on \(directory.path) but does not answer at \(directory.socket) "
                 + "within \(patience); end it and start again")
+    }
+
+    /// A server that is full serves on: it takes nothing new until it is drained.
+    private func limit(_ connection: RedisConnection) async {
+        do throws(RedisError) {
+            let used = try await EmbeddedSettings.limit(connection, memory: memory)
+            guard used > memory else { return }
+            log.error(
+                "redis-server holds more than its maxmemory: new signals are refused until it holds less",
+                metadata: [
+                    "to_do": "drain the queues, or raise state.redis.embedded.max_memory", "used": "\(used)",
+                    "maxmemory": "\(memory)", "directory": "\(directory.path)",
+                ])
+        } catch {
+            log.warning("redis-server does not take its maxmemory", metadata: ["reason": "\(error)"])
+        }
     }
 
     private func pause() async -> Bool { (try? await Task.sleep(for: .milliseconds(10))) != nil }
@@ -208,6 +243,7 @@ public final class EmbeddedRedis: Sendable {
                 "the redis-server left behind in \(directory.path) (process \(pid)) can't be taken over: "
                     + faults.joined(separator: "; ") + "; end it (kill \(pid)) and start again")
         }
+        await limit(connection)
         held.withLockedValue { $0.process = process }
         log.notice(
             "took over the redis-server that was left behind",
@@ -222,11 +258,7 @@ public final class EmbeddedRedis: Sendable {
             return held.process
         }
         if let process { await end(process) }
-        let lock = held.withLockedValue { held in
-            defer { held = Held(isStopping: true) }
-            return held.lock
-        }
-        lock?.release()
+        abandon()
     }
 
     private func end(_ process: ServerProcess) async {

@@ -16,8 +16,16 @@ enum EmbeddedSettings {
         ]
     }
 
-    static func arguments(_ directory: EmbeddedDirectory, server: String) -> [String] {
+    /// Two fifths of what there is, 32 MiB at least: while the server rewrites its log it may have every page twice, and the last fifth
+    /// is the host's. 1 GiB when the system does not say what there is.
+    static func memory(of machine: Int?) -> Int { max(32 << 20, (machine ?? 5 << 29) / 5 * 2) }
+
+    /// - Parameter memory: bytes of data; past it the server takes nothing new.
+    static func arguments(_ directory: EmbeddedDirectory, server: String, memory: Int) -> [String] {
         let further = [
+            ("maxmemory", String(memory)),
+            // It has no clients but its host, and keeps 32 descriptors for itself besides.
+            ("maxclients", "128"),
             ("pidfile", directory.pidFile), ("logfile", directory.log), ("always-show-logo", "no"),
             // A busy log grows by tens of megabytes a second, and a rewrite takes as much of a core and of the disk as the work. So
             // much is read again in three seconds.
@@ -43,6 +51,18 @@ enum EmbeddedSettings {
             }
         }
         return faults
+    }
+
+    /// Sets what a server that was started by another host may have otherwise.
+    /// - Returns: bytes of data that it holds.
+    static func limit(_ connection: RedisConnection, memory: Int) async throws(RedisError) -> Int {
+        let set = try await connection.send(RedisCommand("CONFIG", "SET", "maxmemory", String(memory)))
+        _ = try set.get()
+        let text = try await connection.send(RedisCommand("INFO", "memory")).string ?? ""
+        for line in text.split(whereSeparator: \.isNewline) where line.hasPrefix("used_memory:") {
+            return Int(line.dropFirst("used_memory:".count)) ?? 0
+        }
+        return 0
     }
 
     static func processID(of connection: RedisConnection) async throws(RedisError) -> Int32? {

@@ -102,8 +102,14 @@ let stateChanges: [Change] = [
         "  redis: {embedded: {directory: ./var}}", "  redis: {embedded: {}}",
         "f:5:21: state.redis.embedded.directory: directory is required: path"),
     Change(
+        "  redis: {embedded: {directory: ./var}}", "  redis: {embedded: {directory: ./var, max_memory: 1MiB}}",
+        "f:5:52: state.redis.embedded.max_memory: expected a size of 32MiB to 1024GiB"),
+    Change(
+        "  redis: {embedded: {directory: ./var}}", #"  redis: {embedded: {directory: "./var\0/x"}}"#,
+        "f:5:33: state.redis.embedded.directory: a NUL can't stand here"),
+    Change(
         "  redis: {embedded: {directory: ./var}}", "  redis: {embedded: {directory: ./var, dir: x}}",
-        "f:5:40: state.redis.embedded.dir: unknown key dir; known here: directory"),
+        "f:5:40: state.redis.embedded.dir: unknown key dir; known here: directory, max_memory"),
     Change(
         "  redis: {embedded: {directory: ./var}}", "  redis: {url: http://h}",
         "f:5:16: state.redis.url: expected redis://[user@]host:port/db, rediss:// with TLS, or unix:///path?db=N"),

@@ -64,7 +64,8 @@ struct HostConfiguration: Sendable {
 
     enum Store: Sendable, Equatable {
         /// The host runs its own redis-server under this directory.
-        case embedded(directory: String)
+        /// - memory: bytes of data that it may hold; nil for a share of the machine's.
+        case embedded(directory: String, memory: Int? = nil)
         case tcp(
             host: String, port: Int, database: Int, username: String?, passwordFile: String?, tls: RedisTLS? = nil)
         case unix(path: String, database: Int, username: String?, passwordFile: String?)

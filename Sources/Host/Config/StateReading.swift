@@ -41,11 +41,14 @@ extension HostConfiguration.State {
             redis.report(nil, "give one of embedded, url and sentinel, found \(found)")
         }
         var directory: String?
+        var memory: Int?
         if redis.has("embedded") || redis.isDescribing {
             let read = findings.attempt { () throws(ConfigError) in
-                try redis.section("embedded") { embedded throws(ConfigError) in embedded.file("directory") }
+                try redis.section("embedded") { embedded throws(ConfigError) in
+                    (embedded.file("directory"), Self.memory(&embedded))
+                }
             }
-            directory = read ?? nil
+            (directory, memory) = read ?? (nil, nil)
         }
         let url = redis.shaped("url", kind: "url", bounds: RedisURL.shapes) { text throws(Misshapen) in
             try RedisURL(text)
@@ -62,7 +65,7 @@ extension HostConfiguration.State {
         if username != nil, url?.username != nil {
             redis.report("username", "the url names a user already")
         }
-        if let directory, ways == ["embedded"] { return .embedded(directory: directory) }
+        if let directory, ways == ["embedded"] { return .embedded(directory: directory, memory: memory) }
         if var sentinel, ways == ["sentinel"] {
             sentinel.tls = tls
             return .sentinel(sentinel, username: username, passwordFile: password)
@@ -81,6 +84,17 @@ extension HostConfiguration.State {
 }
 
 extension HostConfiguration.State {
+    private static func memory(_ embedded: inout ConfigReader) -> Int? {
+        let bounds = "32MiB to 1024GiB"
+        return embedded.shaped("max_memory", kind: "bytes", bounds: bounds, fallback: "two fifths of the memory") {
+            text throws(Misshapen) in
+            guard let bytes = ConfigReader.byteCount(text), (32 << 20...1 << 40).contains(bytes) else {
+                throw Misshapen("expected a size of \(bounds)")
+            }
+            return bytes
+        }
+    }
+
     private static func sentinel(
         _ redis: inout ConfigReader, _ findings: Findings
     ) -> HostConfiguration.Store.Sentinel? {

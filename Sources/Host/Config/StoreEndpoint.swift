@@ -4,7 +4,7 @@ extension HostConfiguration.Store: CustomStringConvertible {
     /// Where it is, without any secret.
     var description: String {
         switch self {
-        case .embedded(let directory): "embedded \(directory)"
+        case .embedded(let directory, _): "embedded \(directory)"
         case .tcp(let host, let port, let database, _, _, _):
             "redis \(HostConfiguration.Address(host: host, port: port))/\(database)"
         case .unix(let path, let database, _, _): "redis \(path)/\(database)"
