@@ -94,7 +94,7 @@ let package = Package(
             resources: [
                 .embedInCode("Gate/prelude.lua"), .embedInCode("Gate/writes.lua"), .embedInCode("Gate/records.lua"),
                 .embedInCode("Gate/outbox.lua"), .embedInCode("Gate/driver.lua"),
-                .embedInCode("Gate/verify.lua"),
+                .embedInCode("Gate/hosts.lua"), .embedInCode("Gate/verify.lua"), .embedInCode("Gate/heartbeat.lua"),
                 .embedInCode("Gate/reject.lua"), .embedInCode("Gate/restore.lua"), .embedInCode("Gate/settle.lua"),
                 .embedInCode("Delivery/leases.lua"), .embedInCode("Delivery/claim.lua"),
                 .embedInCode("Delivery/giveback.lua"),

@@ -59,6 +59,7 @@ struct Serve: Sendable {
             group: session.group, files: files, answered: { FailPoint.hit(.answered) })
 
         let deliveries = Task { await delivery.run() }
+        let beating = Task { await gate.heartbeat.run(in: session.store) }
         let fetching = Task { await fetch(sources, intake, session.store, gaps) }
         let failure = await firstEnd(of: http, deliveryStore, stop)
         // Every request ends by its deadline; a sender that does not read its answer must not keep the host.
@@ -70,6 +71,7 @@ struct Serve: Sendable {
         // Nor must a sink that hangs: its claims come back by themselves.
         await bounded(by: deadline) { await deliveries.value }
         await bounded(by: .seconds(2)) { await http.stopAdmin() }
+        beating.cancel()
         if let failure { throw failure }
         log.notice("stopped")
     }
@@ -126,7 +128,9 @@ struct Serve: Sendable {
     /// A store that answers, but is not what the configuration asks for, stops the host at its start: nothing would ever be
     /// taken. One that can't be reached may come: until then every answer is a 503.
     private func refuseWhatMustNotBeUsed(_ session: StoreSession) async throws {
-        guard let reason = await session.firstWord(within: configuration.state.timeout * 3) else { return }
+        guard
+            let reason = await session.firstWord(within: configuration.state.timeout * 3 + configuration.state.peerWait)
+        else { return }
         switch reason.code {
         case .rejected, .notDurable, .noPermission, .serverError:
             throw StartError("the store \(configuration.state.store) must not be used: \(reason.message)")

@@ -90,6 +90,21 @@ enum RedisFault: String, CaseIterable, Sendable, CustomTestStringConvertible {
         #expect(host.isRunning)
     }
 
+    /// The second host starts last, is asked nothing after that, and no heartbeat has told the first one of it yet.
+    @Test func aHostThatHasJustStartedIsWaitedForWhenTheStoreIsEmptied() async throws {
+        let redis = try await RedisServer.durable()
+        let first = try await HostProcess(.on(redis, timeout: "500ms", peerWait: "2s"))
+        let second = try await HostProcess(.on(redis, timeout: "500ms", peerWait: "2s"))
+        #expect(try await second.post(Alert("Known")).status == 201)
+        try await redis.command("FLUSHALL")
+        var status = 503
+        try await eventually("an answer", within: .seconds(40)) {
+            status = try await first.post(Alert("Known")).status
+            return status != 503
+        }
+        #expect(status == 202)
+    }
+
     @Test func aRecordOfTheWrongTypeIsA503OfItsOwnSignalOnly() async throws {
         let redis = try await RedisServer.durable()
         let host = try await HostProcess(.on(redis, timeout: "500ms"))

@@ -16,6 +16,7 @@ import Testing
         #expect(limits.deadline == .seconds(8) && limits.header == .seconds(10) && limits.idle == .seconds(330))
         #expect(read.state.store == .embedded(directory: "./var"))
         #expect(read.state.timeout == .seconds(1) && read.state.prefix == "portcullis")
+        #expect(read.state.peerWait == .seconds(2))
         #expect(read.routes.map(\.adapter) == ["alertmanager"] && read.routes.map(\.path) == ["/hook"])
         #expect(read.routes.map(\.authentication) == [HostConfiguration.Authentication.none])
         #expect(read.policies.isEmpty)
@@ -37,6 +38,7 @@ import Testing
             state:
               redis: {url: 'redis://me@[::1]:7000/3', password_file: ./p}
               timeout: 30s
+              peer_wait: 4s
               prefix: a-b_c.9
             adapters:
               - {use: alertmanager, path: /a, authenticate: {bearer: {token_file: ./t}}}
@@ -63,6 +65,7 @@ import Testing
         #expect(
             read.state.store == .tcp(host: "::1", port: 7_000, database: 3, username: "me", passwordFile: "./p"))
         #expect(read.state.timeout == .seconds(30) && read.state.prefix == "a-b_c.9")
+        #expect(read.state.peerWait == .seconds(4))
         #expect(
             read.routes.map(\.authentication) == [
                 .bearer(tokenFile: "./t"), .hmac(keyFile: "./k", header: "X-Signature"),

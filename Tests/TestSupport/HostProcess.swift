@@ -35,9 +35,14 @@ public struct HostPlan: Sendable {
     }
 
     /// A Redis that the test holds. It must be as durable as the plan says.
-    /// - Parameter timeout: short for one that the test takes away.
-    public static func on(_ redis: RedisServer, timeout: String = patience, extra: String = "") -> HostPlan {
-        HostPlan(state: "  redis: {url: '\(redis.url)'\(extra.isEmpty ? "" : ", " + extra)}\n  timeout: \(timeout)")
+    /// - Parameters:
+    ///   - timeout: short for one that the test takes away.
+    ///   - peerWait: longer where a test empties the store of several hosts.
+    public static func on(
+        _ redis: RedisServer, timeout: String = patience, peerWait: String = "500ms", extra: String = ""
+    ) -> HostPlan {
+        let keys = "  timeout: \(timeout)\n  peer_wait: \(peerWait)"
+        return HostPlan(state: "  redis: {url: '\(redis.url)'\(extra.isEmpty ? "" : ", " + extra)}\n\(keys)")
     }
 }
 

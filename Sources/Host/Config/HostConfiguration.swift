@@ -90,6 +90,17 @@ struct HostConfiguration: Sendable {
         var prefix: String
         /// Tests only: Lua in front of every script, which defines `read_time`; nil for the server's own time.
         var prologue: String?
+        /// How long a host waits for the replay buffers of others at a store that it meets for the first time.
+        var peerWait: Duration
+
+        /// - Parameter peerWait: nil for the usual one: an idle host sees another store within a second, and may hang at the old
+        ///   one for a time-out before that.
+        init(store: Store, timeout: Duration, prefix: String, peerWait: Duration? = nil, prologue: String? = nil) {
+            (self.store, self.timeout, self.prefix, self.prologue) = (store, timeout, prefix, prologue)
+            self.peerWait = peerWait ?? Self.usualPeerWait(timeout)
+        }
+
+        static func usualPeerWait(_ timeout: Duration) -> Duration { max(.seconds(2), timeout * 2) }
     }
 
     struct Route: Sendable {

@@ -11,6 +11,11 @@ extension HostConfiguration.State {
         let timeout = findings.attempt { () throws(ConfigError) in
             try config.duration("timeout", default: .seconds(1), in: .milliseconds(10)...(.seconds(30)))
         }
+        let peerWait = findings.attempt { () throws(ConfigError) in
+            try config.duration(
+                "peer_wait", default: Self.usualPeerWait(timeout ?? .seconds(1)),
+                in: .milliseconds(100)...(.minutes(1)))
+        }
         if let timeout, timeout >= deadline, !config.isDescribing {
             config.report(
                 "timeout",
@@ -30,8 +35,8 @@ extension HostConfiguration.State {
                 guard fine, text.utf8.count <= 64 else { throw Misshapen("expected 1 to 64 of a-z, 0-9, -, _ and .") }
                 return text
             } ?? "portcullis"
-        guard let store = store ?? nil, let timeout else { return nil }
-        self.init(store: store, timeout: timeout, prefix: prefix)
+        guard let store = store ?? nil, let timeout, let peerWait else { return nil }
+        self.init(store: store, timeout: timeout, prefix: prefix, peerWait: peerWait)
     }
 
     private static func store(_ redis: inout ConfigReader, _ findings: Findings) -> HostConfiguration.Store? {

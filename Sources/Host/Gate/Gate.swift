@@ -23,6 +23,7 @@ final class Gate: Sendable {
     private let batches = GateBatches(most: Gate.signalsPerCall)
     private let witness: any GateWitness
     let verification: StoreVerification
+    let heartbeat: Heartbeat
 
     /// - Parameter host: this process's name among those that share the store; empty for one that answers nobody.
     init(_ configuration: HostConfiguration, host: String = "", log: Logger, witness: any GateWitness) {
@@ -38,13 +39,16 @@ final class Gate: Sendable {
             }, sinks: configuration.sinks.count, log: log)
         // A step in front of it may want to know more.
         tellsKnown = configuration.gatePolicies.first is Deduplicate
+        heartbeat = Heartbeat(host: host, commands: commands, memory: memory)
         verification = StoreVerification(
             configuration,
             // allow-oom: a store that is full must still be told from one that must not be used.
-            canary: composer.script("verify", PackageResources.verify_lua, flags: "allow-oom"), gate: commands.gate,
+            canary: composer.script(
+                "verify", PackageResources.hosts_lua + PackageResources.verify_lua, flags: "allow-oom"),
+            gate: commands.gate,
             memory: memory,
             recovery: StoreRecovery(
-                host: host, commands: commands, patience: max(.seconds(2), configuration.state.timeout * 2),
+                host: host, commands: commands, patience: configuration.state.peerWait,
                 memory: replay, barrier: barrier, witness: witness))
     }
 

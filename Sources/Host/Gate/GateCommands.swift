@@ -5,7 +5,7 @@ import SignalKit
 struct GateCommands: Sendable {
     let policies: [any GatePolicy]
     let clockKey: String
-    let gate, rejects, again, restore, settle, reading: RedisScript
+    let gate, rejects, again, restore, settle, reading, heartbeat: RedisScript
     /// The gate's call without its arguments: the same for each.
     private let call: RedisCommand
 
@@ -21,9 +21,11 @@ struct GateCommands: Sendable {
         reading = composer.script(
             "reading", "return {kit.take(kit.reading(ARGV[1]))}", flags: "allow-oom")
         settle = composer.script("settle", PackageResources.settle_lua, flags: "allow-oom")
+        heartbeat = composer.script(
+            "heartbeat", PackageResources.hosts_lua + PackageResources.heartbeat_lua, flags: "allow-oom")
     }
 
-    var all: [RedisScript] { [gate, rejects, again, restore, settle, reading] }
+    var all: [RedisScript] { [gate, rejects, again, restore, settle, reading, heartbeat] }
 
     /// - Parameters:
     ///   - born: since when the store knows what it knows, as it was verified; the script refuses another one.
@@ -120,10 +122,18 @@ struct GateCommands: Sendable {
     }
 
     /// - Parameters:
-    ///   - server: at which `host` has made good what it answered.
-    ///   - waits: for the other hosts; else it goes on without them.
-    func settle(_ server: String, _ host: String, waits: Bool, peers: [String]) -> RedisCommand {
-        .evalsha(settle, keys: [clockKey], arguments: [server, host, waits ? "0" : "1"] + peers)
+    ///   - server: at which `host` has restored its replay buffer.
+    ///   - waits: for which other hosts it waits.
+    ///   - peers: the hosts that it knows.
+    func settle(_ server: String, _ host: String, waits: StoreRecovery.Waits, peers: [String]) -> RedisCommand {
+        .evalsha(settle, keys: [clockKey], arguments: [server, host, waits.rawValue] + peers)
+    }
+
+    /// - Parameter born: the birth of the store that was verified.
+    func heartbeat(_ host: String, born: Int64) -> RedisCommand {
+        .evalsha(
+            heartbeat, keys: [clockKey],
+            arguments: [host, String(StoreRecovery.lease.milliseconds), String(born)])
     }
 }
 

@@ -48,6 +48,8 @@ final class StoreMemory: Sendable {
         var sight: Sight?
         /// The highest reading that any answer held.
         var highest: Int64 = 0
+        /// Other hosts, and when the store last said that they live.
+        var peers: [String: ContinuousClock.Instant] = [:]
     }
     private let state = NIOLockedValueBox(State())
 
@@ -57,8 +59,16 @@ final class StoreMemory: Sendable {
     var born: Int64 { state.withLockedValue { $0.sight?.born ?? 0 } }
     /// As it was seen last; nil before that.
     var server: String? { state.withLockedValue { $0.sight?.server } }
-    /// Whom it saw last.
-    var peers: [String] { state.withLockedValue { $0.sight?.peers ?? [] } }
+    /// The hosts that a heartbeat or a verification found alive within their lease.
+    var peers: [String] { state.withLockedValue { Array($0.peers.keys).sorted() } }
+
+    /// - Parameter peers: of the verified store: one that was emptied names nobody.
+    func note(peers: [String], now: ContinuousClock.Instant = .now) {
+        state.withLockedValue { state in
+            for name in peers { state.peers[name] = now }
+            state.peers = state.peers.filter { $0.value.duration(to: now) < StoreRecovery.lease }
+        }
+    }
 
     func note(reading: Int64) {
         state.withLockedValue { $0.highest = max($0.highest, reading) }
@@ -86,5 +96,6 @@ final class StoreMemory: Sendable {
             state.sight = sight
             state.highest = opens ? sight.clock : max(state.highest, sight.clock)
         }
+        note(peers: sight.peers)
     }
 }

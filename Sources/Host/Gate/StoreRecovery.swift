@@ -17,18 +17,21 @@ protocol GateWitness: Sendable {
     func replayRefused(_ signals: Int)
 }
 
-/// Makes good what was answered, at a server that is met for the first time, before anything is answered from it.
+/// Restores the replay buffer at a server that is met for the first time, before anything is answered from it.
 ///
-/// With several hosts the first one that is done would answer from a store that still lacks what the others
-/// answered. So each says there when it is done, and waits until all that were alive lately have; for a while.
+/// With several hosts the first one that is done would answer from a store that still lacks the replay buffers of the others. So
+/// each host says there when it is done. At another server of the same store it waits for the hosts that it knows. At a store that is
+/// new or emptied, and at the first that it meets, it waits the full patience: a host that it has never heard of may exist.
 struct StoreRecovery: Sendable {
-    /// For so long after a verification, of which there is one every 10 s, a host counts as alive.
+    /// A host counts as alive for so long after a heartbeat.
     static let lease = Duration.seconds(25)
+
+    enum Waits: String, Sendable { case all, known, none }
 
     /// Empty: shares its store with nobody.
     let host: String
     let commands: GateCommands
-    /// A host that lives hears of another master within a second. It may be hanging at the old one then, for a time-out.
+    /// A host that lives sees another master within a second. Before that it may hang at the old one for a time-out.
     let patience: Duration
     let memory: ReplayMemory
     let barrier: ReplicaBarrier?
@@ -37,9 +40,10 @@ struct StoreRecovery: Sendable {
     /// - Parameters:
     ///   - floor: the highest reading that this host knows. The clock of the store starts above it, or a new episode would
     ///     be older than one that sinks have heard of.
-    ///   - peers: whom this host knew at the server before.
+    ///   - peers: the hosts that this host knows.
     func run(
-        on connection: RedisConnection, _ sight: StoreMemory.Sight, above floor: Int64, peers: [String]
+        on connection: RedisConnection, _ sight: StoreMemory.Sight, _ change: StoreMemory.Change, above floor: Int64,
+        peers: [String]
     ) async throws(RedisError) {
         if sight.clock < floor {
             let reply = try await connection.send(commands.reading(above: floor))
@@ -49,13 +53,16 @@ struct StoreRecovery: Sendable {
         }
         try await replay(on: connection)
         guard !host.isEmpty, sight.settled != sight.server else { return }
+        let waits: Waits = change == .another && !sight.settled.isEmpty ? .known : .all
         let deadline = ContinuousClock.now + patience
         while true {
             let patient = ContinuousClock.now < deadline
-            let command = commands.settle(sight.server, host, waits: patient, peers: peers)
-            let missing = try await connection.send(command).list?.compactMap(\.string)
-            guard let missing else { throw RedisError(.garbage, "the reply about other hosts is not a list") }
-            if missing.isEmpty { return }
+            let reply = try await connection.send(
+                commands.settle(sight.server, host, waits: patient ? waits : .none, peers: peers))
+            guard let words = reply.list, words.count == 2, let settled = words[0].int,
+                let missing = words[1].list?.compactMap(\.string)
+            else { throw RedisError(.garbage, "the reply about other hosts is not of its shape") }
+            if settled == 1, missing.isEmpty { return }
             guard patient else { return witness.alone(without: missing) }
             // By another host's clock, not a signal that could be waited for.
             do { try await Task.sleep(for: .milliseconds(20)) } catch { throw RedisError(.shut, "stopped") }

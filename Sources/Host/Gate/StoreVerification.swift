@@ -106,7 +106,7 @@ struct StoreVerification: Sendable {
         case (.another, .open): throw RedisError(.emptied, "another server answers for the store")
         case (.lost(let what), .open): throw RedisError(.emptied, what)
         case (_, .opening):
-            try await recovery.run(on: connection, sight, above: memory.highest, peers: memory.peers)
+            try await recovery.run(on: connection, sight, change, above: memory.highest, peers: memory.peers)
             // Once, however many attempts it took.
             if case .lost(let what) = change { recovery.witness.lost(what) }
             // One that was emptied or set back may be the same as before.

@@ -29,13 +29,5 @@ for _, call in ipairs(calls) do
 end
 -- Written once, and gone with all the rest when the store is emptied.
 redis.call('SET', kit.key('born'), kit.text(kit.next(kit.last())), 'NX')
-local peers = {}
-if ARGV[1] ~= '' then
-  local hosts, now = kit.key('hosts'), kit.time()
-  for _, name in ipairs(redis.call('ZRANGEBYSCORE', hosts, '-inf', now, 'LIMIT', 0, 100)) do
-    redis.call('ZREM', hosts, name)
-  end
-  redis.call('ZADD', hosts, now + tonumber(ARGV[2]), ARGV[1])
-  peers = redis.call('ZRANGEBYSCORE', hosts, now, '+inf', 'LIMIT', 0, 100)
-end
+local peers = ARGV[1] ~= '' and kit.register(ARGV[1], ARGV[2]) or {}
 return {redis.call('GET', kit.key('born')), redis.call('GET', KEYS[1]) or '0', redis.call('GET', kit.key('settled')) or '', peers}

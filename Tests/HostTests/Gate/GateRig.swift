@@ -53,14 +53,14 @@ final class GateRig: Sendable {
         deduplicate: [ConfigNode.Entry] = [], redis given: RedisServer? = nil, opens: Bool = true,
         plugin: any Sink = Nowhere(),
         first: [any GatePolicy] = [], further: [any GatePolicy] = [], host: String = "", replay: String = "16MiB",
-        clock: Bool = true, timeout: Duration = .seconds(5)
+        clock: Bool = true, timeout: Duration = .seconds(5), peerWait: Duration = .seconds(2)
     ) async throws {
         redis = if let given { given } else { try await RedisServer.durable() }
         let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let configuration = try Self.configuration(
             sinks: sinks, backlog: backlog, letters: letters, letterBytes: letterBytes, storm: storm,
             deduplicate: deduplicate,
-            plugin: plugin, first: first, further: further, replay: replay)
+            plugin: plugin, first: first, further: further, replay: replay, peerWait: peerWait)
         self.configuration = configuration
         let gate = Gate(configuration, host: host, log: log, witness: witness)
         let scripts = DeliveryScripts(configuration)
@@ -100,7 +100,8 @@ final class GateRig: Sendable {
         sinks: [(PluginID, HostConfiguration.WhenFull)] = [("file", .refuse)], backlog: Int = 1_000, letters: Int = 10,
         letterBytes: String = "64MiB", storm: [ConfigNode.Entry] = [], deduplicate: [ConfigNode.Entry] = [],
         plugin: any Sink = Nowhere(),
-        first before: [any GatePolicy] = [], further: [any GatePolicy] = [], replay: String = "16MiB"
+        first before: [any GatePolicy] = [], further: [any GatePolicy] = [], replay: String = "16MiB",
+        peerWait: Duration = .seconds(2)
     ) throws -> HostConfiguration {
         let mark = ConfigMark(line: 1, column: 1)
         func reader(_ entries: [ConfigNode.Entry]) -> ConfigReader {
@@ -122,7 +123,8 @@ final class GateRig: Sendable {
             server: .init(
                 listen: .init(host: "127.0.0.1", port: 0), admin: nil, adminTokenFile: nil, limits: .init(), tls: nil),
             state: .init(
-                store: .embedded(directory: "unused"), timeout: .seconds(5), prefix: "test", prologue: prologue),
+                store: .embedded(directory: "unused"), timeout: .seconds(5), prefix: "test", peerWait: peerWait,
+                prologue: prologue),
             routes: [],
             policies: [], gatePolicies: policies,
             sinks: sinks.map { .init(name: $0.0, use: "test", whenFull: $0.1, plugin: plugin) })
