@@ -46,7 +46,7 @@ struct DeliveryStore: Sendable {
         if let gate { command.add(gate.born) }
         let exchange = try await store.sendCovered([command], on: nil)
         let reply = try exchange.values[0].get()
-        var handed: [ReplayMemory.Signal] = []
+        var (handed, storms) = ([ReplayMemory.Signal](), [ReplayMemory.Storm]())
         guard let items = reply.list, let more = items.first?.int else { throw garbage("claim") }
         var found = Claimed(more: more == 1)
         for item in items.dropFirst() {
@@ -67,6 +67,7 @@ struct DeliveryStore: Sendable {
             found.claims.append(
                 Claim(
                     member: QueueMember(member), token: token, attempt: Int(attempt), delivery: delivery))
+            if kind == "storm" { storms.append(.init(id: member, version: delivery.version)) }
             // The token is the reading of the claim, and the lease. What changed long before is no news to any replica.
             if kind == "signal", view[4].int == 1, let fingerprint = Fingerprint(bytes: member),
                 let record = view[1].bytesValue.flatMap({ PackedRecord($0) })
@@ -82,7 +83,7 @@ struct DeliveryStore: Sendable {
             }
         }
         // A sink that hears of what a failover then loses would hear of it again as another episode.
-        try gate?.vouch(for: handed, exchange, in: store)
+        try gate?.vouch(for: handed, storms, exchange, in: store)
         return found
     }
 

@@ -219,7 +219,8 @@ final class Gate: Sendable {
     /// was written, and answered with a 503, is known to sinks too.
     /// - Throws: when nobody may be told.
     func vouch(
-        for handed: [ReplayMemory.Signal], _ exchange: RedisStore.Exchange, in store: RedisStore
+        for handed: [ReplayMemory.Signal], _ storms: [ReplayMemory.Storm], _ exchange: RedisStore.Exchange,
+        in store: RedisStore
     ) throws(RedisError) {
         do throws(RedisError) {
             if let barrier, let last = exchange.values.last { try barrier.check(last) }
@@ -227,7 +228,7 @@ final class Gate: Sendable {
             store.shut(because: error, since: exchange.opening)
             throw error
         }
-        guard replay.keep(handed, [], of: 0, while: { store.isOpen(since: exchange.opening) }) else {
+        guard replay.keep(handed, [], storms, of: 0, while: { store.isOpen(since: exchange.opening) }) else {
             throw RedisError(.shut, "the store has been shut since")
         }
     }

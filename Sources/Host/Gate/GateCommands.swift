@@ -5,7 +5,7 @@ import SignalKit
 struct GateCommands: Sendable {
     let policies: [any GatePolicy]
     let clockKey: String
-    let gate, rejects, again, restore, settle, reading, heartbeat: RedisScript
+    let gate, rejects, again, restore, storms, settle, reading, heartbeat: RedisScript
     /// The gate's call without its arguments: the same for each.
     private let call: RedisCommand
 
@@ -20,12 +20,13 @@ struct GateCommands: Sendable {
         restore = composer.restore(policies)
         reading = composer.script(
             "reading", "return {kit.take(kit.reading(ARGV[1]))}", flags: "allow-oom")
+        storms = composer.script("restore-storms", PackageResources.restorestorms_lua, flags: "allow-oom")
         settle = composer.script("settle", PackageResources.settle_lua, flags: "allow-oom")
         heartbeat = composer.script(
             "heartbeat", PackageResources.hosts_lua + PackageResources.heartbeat_lua, flags: "allow-oom")
     }
 
-    var all: [RedisScript] { [gate, rejects, again, restore, settle, reading, heartbeat] }
+    var all: [RedisScript] { [gate, rejects, again, restore, storms, settle, reading, heartbeat] }
 
     /// - Parameters:
     ///   - born: since when the store knows what it knows, as it was verified; the script refuses another one.
@@ -117,6 +118,15 @@ struct GateCommands: Sendable {
             } else {
                 for argument in signal.arguments { command.add(argument) }
             }
+        }
+        return command
+    }
+
+    func restore(_ storms: ArraySlice<ReplayMemory.Storm>) -> RedisCommand {
+        var command = RedisCommand.evalsha(self.storms, keys: [clockKey])
+        for storm in storms {
+            command.add(storm.id)
+            command.add(storm.version)
         }
         return command
     }

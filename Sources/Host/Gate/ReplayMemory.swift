@@ -48,8 +48,14 @@ final class ReplayMemory: Sendable {
         }
     }
 
-    private enum Key: Hashable { case signal(Fingerprint), letter(Int) }
-    private enum Content { case signal(Signal), letter(GateDeadLetter) }
+    /// A storm, and the highest version of it that a sink was handed.
+    struct Storm: Sendable, Equatable {
+        let id: [UInt8]
+        let version: Int64
+    }
+
+    private enum Key: Hashable { case signal(Fingerprint), letter(Int), storm([UInt8]) }
+    private enum Content { case signal(Signal), letter(GateDeadLetter), storm(Storm) }
     private struct Entry {
         var content: Content
         var bytes: Int
@@ -120,7 +126,7 @@ final class ReplayMemory: Sendable {
     ///   follows has what is kept here, and after one that went before nothing is.
     /// - Returns: `current`; when it is false, nothing is kept and nobody may be told yes.
     func keep(
-        _ signals: [Signal], _ letters: some Sequence<GateDeadLetter>, of room: Int,
+        _ signals: [Signal], _ letters: some Sequence<GateDeadLetter>, _ storms: [Storm] = [], of room: Int,
         now: ContinuousClock.Instant = .now, while current: () -> Bool = { true }
     ) -> Bool {
         guard capacity > 0 else { return current() }
@@ -147,6 +153,11 @@ final class ReplayMemory: Sendable {
             }
             for letter in letters {
                 put(.letter(state.number), .letter(letter), letter.size + Self.overhead, &state, now)
+            }
+            for storm in storms {
+                let key = Key.storm(storm.id)
+                if case .storm(let known)? = state.entries[key]?.content, known.version > storm.version { continue }
+                put(key, .storm(storm), storm.id.count + Self.overhead, &state, now)
             }
             return true
         }
@@ -220,23 +231,24 @@ final class ReplayMemory: Sendable {
 
     /// All that there is, for a store that has just been met, however long it was away: while nothing could be written, nothing
     /// grew old. It counts as new: what replicas had of it is of the past.
-    func renewed() -> (signals: [Signal], letters: [GateDeadLetter]) {
+    func renewed() -> (signals: [Signal], letters: [GateDeadLetter], storms: [Storm]) {
         state.withLockedValue { state in
             if let open = state.open { shrink(&state, to: .max, open) }
             state.number += 1
             state.safe = 0
             state.marks = []
             state.replicas = (0, .now)
-            var (signals, letters) = ([Signal](), [GateDeadLetter]())
+            var (signals, letters, storms) = ([Signal](), [GateDeadLetter](), [Storm]())
             for key in state.entries.keys {
                 state.entries[key]?.number = state.number
                 switch state.entries[key]?.content {
                 case .signal(let signal): signals.append(signal)
                 case .letter(let letter): letters.append(letter)
+                case .storm(let storm): storms.append(storm)
                 case nil: break
                 }
             }
-            return (signals, letters)
+            return (signals, letters, storms)
         }
     }
 

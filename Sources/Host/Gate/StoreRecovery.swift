@@ -70,33 +70,47 @@ struct StoreRecovery: Sendable {
     }
 
     private func replay(on connection: RedisConnection) async throws(RedisError) {
-        let (signals, letters) = memory.renewed()
+        let (signals, letters, storms) = memory.renewed()
+        guard !signals.isEmpty || !letters.isEmpty || !storms.isEmpty else { return }
+        var told = Restored()
+        for start in stride(from: 0, to: signals.count, by: Gate.signalsPerCall) {
+            let chunk = signals[start...].prefix(Gate.signalsPerCall)
+            try told.add(await connection.send(commands.restore(chunk)), chunk.count)
+        }
+        // Behind their members, which may have made them anew.
+        var again = Restored()
+        for start in stride(from: 0, to: storms.count, by: Gate.signalsPerCall) {
+            let chunk = storms[start...].prefix(Gate.signalsPerCall)
+            try again.add(await connection.send(commands.restore(chunk)), chunk.count)
+        }
+        for start in stride(from: 0, to: letters.count, by: Gate.signalsPerCall) {
+            let chunk = letters[start...].prefix(Gate.signalsPerCall)
+            _ = try await connection.send(commands.rejects(chunk, answered: true))
+        }
+        if let barrier { try barrier.check(await connection.send([barrier.command])[0]) }
+        memory.madeGood()
         guard !signals.isEmpty || !letters.isEmpty else { return }
-        var (restored, faults, first) = (0, 0, "")
-        var rest = signals[...]
-        while !rest.isEmpty {
-            let chunk = rest.prefix(Gate.signalsPerCall)
-            rest = rest.dropFirst(chunk.count)
-            guard let words = try await connection.send(commands.restore(chunk)).list, words.count == chunk.count else {
-                throw RedisError(.garbage, "the reply to a replay is not a word for each signal")
+        witness.replayed(
+            told.count, of: signals.count + letters.count, faults: told.faults + again.faults,
+            first: told.faults > 0 ? told.first : again.first)
+    }
+
+    /// What the scripts answer: a number for each, or why it could not be restored.
+    private struct Restored {
+        var (count, faults, first) = (0, 0, "")
+
+        mutating func add(_ reply: RedisValue, _ asked: Int) throws(RedisError) {
+            guard let words = reply.list, words.count == asked else {
+                throw RedisError(.garbage, "the reply to a replay is not a word for each")
             }
             for word in words {
-                switch word {
-                case .integer(let number): restored += Int(number)
-                default:
+                if case .integer(let number) = word {
+                    count += Int(number)
+                } else {
                     if faults == 0 { first = word.string ?? "unknown" }
                     faults += 1
                 }
             }
         }
-        var others = letters[...]
-        while !others.isEmpty {
-            let chunk = others.prefix(Gate.signalsPerCall)
-            others = others.dropFirst(chunk.count)
-            _ = try await connection.send(commands.rejects(chunk, answered: true))
-        }
-        if let barrier { try barrier.check(await connection.send([barrier.command])[0]) }
-        memory.madeGood()
-        witness.replayed(restored, of: signals.count + letters.count, faults: faults, first: first)
     }
 }
