@@ -63,7 +63,7 @@ return function(settings, kit)
   local function announce(signal, record)
     if record.storm or signal.time - record.announced < settings.update_every then return nil end
     -- A count is worth telling, not worth refusing for.
-    local room, writes = pcall(kit.queue, signal.fingerprint, signal.time, signal.time)
+    local room, writes = pcall(kit.queue, signal.fingerprint, signal.time, signal.time, false, true)
     if room then
       record.announced, record.version, record.moment = signal.time, signal.clock, signal.clock
       return writes

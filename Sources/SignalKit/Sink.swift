@@ -40,6 +40,14 @@ public struct Delivery: Sendable {
     /// Why an episode ended when its source did not say so.
     public enum Reason: String, Sendable { case expired, forgotten }
 
+    /// Episodes that a sink was never told of.
+    public struct Skipped: Sendable, Hashable {
+        public let episodes: Int64
+        /// The start of the first of them.
+        public let first: Timestamp
+        public init(episodes: Int64, first: Timestamp) { (self.episodes, self.first) = (episodes, first) }
+    }
+
     /// `<fingerprint>-<episode>-<version>`: the same whenever this state is delivered again. Counts may have
     /// grown in between.
     public let id: String
@@ -64,6 +72,9 @@ public struct Delivery: Sendable {
     /// This sink has had an earlier state of this episode, and said so. What is gone there since was taken away by
     /// somebody. Always false for a sink without `needsHistory`.
     public let isUpdate: Bool
+    /// Episodes of this problem before this one that this sink was never told of: they began, and mostly ended, while the delivery
+    /// waited. Nil when there are none.
+    public let skipped: Skipped?
     /// A reading of the store's clock: of what came before it the store knows nothing, because it was empty then.
     public let knownSince: Int64
     /// The whole delivery as one JSON object without a line break: what `jsonl` writes and `webhook` posts.
@@ -72,19 +83,19 @@ public struct Delivery: Sendable {
     public init(
         id: String, kind: Kind, state: State, fingerprint: String, episode: Int64, version: Int64, follows: Int64?,
         count: Int64, first: Timestamp, last: Timestamp, reason: Reason?, signal: Signal?, storm: Storm?,
-        isUpdate: Bool = false, knownSince: Int64 = .max, json: [UInt8]
+        isUpdate: Bool = false, skipped: Skipped? = nil, knownSince: Int64 = .max, json: [UInt8]
     ) {
         self.init(
             id: id, kind: kind, state: state, fingerprint: fingerprint, episode: episode, version: version,
             follows: follows, count: count, first: first, last: last, reason: reason, storm: storm, isUpdate: isUpdate,
-            knownSince: knownSince, json: json
+            skipped: skipped, knownSince: knownSince, json: json
         ) { signal }
     }
 
     package init(
         id: String, kind: Kind, state: State, fingerprint: String, episode: Int64, version: Int64, follows: Int64?,
         count: Int64, first: Timestamp, last: Timestamp, reason: Reason?, storm: Storm?, isUpdate: Bool,
-        knownSince: Int64, json: [UInt8], signal: @escaping @Sendable () -> Signal?
+        skipped: Skipped?, knownSince: Int64, json: [UInt8], signal: @escaping @Sendable () -> Signal?
     ) {
         self.id = id
         self.kind = kind
@@ -100,6 +111,7 @@ public struct Delivery: Sendable {
         makeSignal = signal
         self.storm = storm
         self.isUpdate = isUpdate
+        self.skipped = skipped
         self.knownSince = knownSince
         self.json = json
     }

@@ -47,7 +47,8 @@ struct ObjectTemplate: Sendable, Hashable {
 
     /// Members of a delivery, its signal's and its storm's among them.
     static let known = [
-        "id", "kind", "state", "fingerprint", "episode", "version", "count", "first", "last", "reason", "name",
+        "id", "kind", "state", "fingerprint", "episode", "version", "count", "first", "last", "reason", "skipped",
+        "name",
         "severity", "labels", "annotations", "startsAt", "endsAt", "link", "target", "storm",
     ]
 

@@ -61,6 +61,9 @@ struct SignalObject: ObjectShape {
             status["reason"] = delivery.reason.map { .string($0.rawValue) }
         }
         status["storm"] = delivery.storm.map(Self.storm)
+        // Told once, by the delivery that knew; it stays true for as long as the object speaks of that episode.
+        let isSame = object.written["episode"]?.text == String(episode)
+        status["skipped"] = delivery.skipped.map(SignalTree.skipped) ?? (isSame ? object.written["skipped"] : nil)
         return [ObjectChange(subresource: "status", fields: ["status": .object(status)])]
     }
 
@@ -113,6 +116,10 @@ enum SignalTree {
         .array(storm.group.map { ["name": .string($0.name), "value": .string($0.value)] })
     }
 
+    static func skipped(_ skipped: Delivery.Skipped) -> JSONTree {
+        ["episodes": .integer(skipped.episodes), "first": .string(skipped.first.description)]
+    }
+
     /// What a mapping's paths begin at: the delivery's members, and those of its signal beside them.
     static func root(_ delivery: Delivery, annotations: [String: String]) -> JSONTree {
         var root: [String: JSONTree] = [
@@ -123,6 +130,7 @@ enum SignalTree {
             "last": .string(delivery.last.description), "name": .string(ObjectNames.title(of: delivery)),
         ]
         root["reason"] = delivery.reason.map { .string($0.rawValue) }
+        root["skipped"] = delivery.skipped.map(skipped)
         if let signal = delivery.signal {
             root["severity"] = signal.severity.map(JSONTree.string)
             root["labels"] = labels(signal.labels)

@@ -46,7 +46,7 @@ struct ObjectRig {
         follows: Int64? = nil, count: Int64 = 1, startsAt: Int64 = 1_000, isUpdate: Bool = false,
         knownSince: Int64 = .max,
         hasSignal: Bool = true, reason: Delivery.Reason? = nil,
-        annotations: [Labels.Entry] = [.init("summary", "\"it\" is full")]
+        annotations: [Labels.Entry] = [.init("summary", "\"it\" is full")], skipped: Delivery.Skipped? = nil
     ) throws -> Delivery {
         let signal = try Signal(
             identity: Identity(family: "alert", fields: [.init("alertname", "A")]), name: "A",
@@ -58,7 +58,7 @@ struct ObjectRig {
             id: "\(fingerprint)-\(episode)-\(version)", kind: .signal, state: state, fingerprint: fingerprint,
             episode: episode, version: version, follows: follows, count: count, first: Timestamp(milliseconds: episode),
             last: Timestamp(milliseconds: version), reason: reason, signal: hasSignal ? signal : nil, storm: nil,
-            isUpdate: isUpdate, knownSince: knownSince, json: [])
+            isUpdate: isUpdate, skipped: skipped, knownSince: knownSince, json: [])
     }
 
     /// - Parameter opened: tells storms of the one group apart.

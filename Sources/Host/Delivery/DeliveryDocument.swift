@@ -7,32 +7,39 @@ enum DeliveryDocument {
     /// Nil when the reply is not of its shape.
     static func build(_ member: QueueMember, _ kind: String, _ view: [RedisValue]) -> Delivery? {
         switch kind {
-        case "signal" where view.count >= 5: signal(member, view)
+        case "signal" where view.count >= 7: signal(member, view)
         case "storm" where view.count == 12: storm(member, view)
         default: nil
         }
     }
 
-    /// kind, record, told, born, whether it has an object of its own, document (left out of the reply when there is none)
+    /// kind, record, told, born, whether it has an object of its own, skipped episodes, the first of them (a reading), document (left
+    /// out of the reply when there is none)
     private static func signal(_ member: QueueMember, _ view: [RedisValue]) -> Delivery? {
         guard let record = view[1].bytesValue.flatMap({ PackedRecord($0) }), let told = view[2].int,
-            let born = view[3].int
+            let born = view[3].int, let count = view[5].int, let first = view[6].int
         else { return nil }
-        guard view.count > 5 else { return signal(member, record, nil, isUpdate: told == 1, born: born) }
-        guard let document = view[5].bytesValue.flatMap(StoredDocument.unpack) else { return nil }
-        return signal(member, record, document, isUpdate: told == 1, born: born)
+        let skipped =
+            count > 0 ? Delivery.Skipped(episodes: count, first: Timestamp(milliseconds: first / 1_000)) : nil
+        var document: [UInt8]?
+        if view.count > 7 {
+            document = view[7].bytesValue.flatMap(StoredDocument.unpack)
+            guard document != nil else { return nil }
+        }
+        return signal(member, record, document, isUpdate: told == 1, skipped: skipped, born: born)
     }
 
     /// Nil when the record says neither firing nor resolved.
     static func signal(
-        _ member: QueueMember, _ record: PackedRecord, _ document: [UInt8]?, isUpdate: Bool, born: Int64
+        _ member: QueueMember, _ record: PackedRecord, _ document: [UInt8]?, isUpdate: Bool,
+        skipped: Delivery.Skipped? = nil, born: Int64
     ) -> Delivery? {
         guard let state = record.state else { return nil }
         let fields = Fields(
             kind: .signal, state: state, fingerprint: member.name, episode: record.episode, version: record.version,
             follows: record.follows > 0 ? record.follows : nil, count: record.count,
             first: Timestamp(milliseconds: record.episode / 1_000), last: Timestamp(milliseconds: record.last),
-            reason: record.reason, isUpdate: isUpdate, knownSince: born)
+            reason: record.reason, isUpdate: isUpdate, skipped: skipped, knownSince: born)
         let name = fields.fingerprint
         return fields.delivery(
             signal: { document.flatMap { SignalDocument.decode($0, fingerprint: name) } }, storm: nil
@@ -85,6 +92,7 @@ enum DeliveryDocument {
         let first, last: Timestamp
         let reason: Delivery.Reason?
         let isUpdate: Bool
+        var skipped: Delivery.Skipped?
         var knownSince = Int64.max
 
         func delivery(
@@ -105,12 +113,19 @@ enum DeliveryDocument {
             out.member("first", first.description)
             out.member("last", last.description)
             out.member("reason", reason?.rawValue)
+            if let skipped {
+                out.key("skipped")
+                out.beginObject()
+                out.member("episodes", skipped.episodes)
+                out.member("first", skipped.first.description)
+                out.endObject()
+            }
             content(&out)
             out.endObject()
             return Delivery(
                 id: id, kind: kind, state: state, fingerprint: fingerprint, episode: episode, version: version,
                 follows: follows, count: count, first: first, last: last, reason: reason, storm: storm,
-                isUpdate: isUpdate, knownSince: knownSince, json: out.bytes, signal: signal)
+                isUpdate: isUpdate, skipped: skipped, knownSince: knownSince, json: out.bytes, signal: signal)
         }
     }
 }

@@ -12,6 +12,10 @@ struct DeliveryRoom: Sendable {
     private var full = false
     /// More may be queued than was claimed, or is going to be: there was no room.
     var isBehind = true
+    /// So many failures in a row are an outage of the sink. With fewer, no delivery waits in back-off for longer than some seconds.
+    static let outage = 3
+    /// In a row. At first as after an outage: deliveries that failed at another host, or before the start of this one, may wait.
+    private var failures = DeliveryRoom.outage
     /// The last one failed: nothing new is begun here before one that waits was delivered.
     private var hasFailed = false
     private(set) var isStopping = false
@@ -60,14 +64,24 @@ struct DeliveryRoom: Sendable {
     /// What is queued now need not wait, as far as is known.
     var keepsUp: Bool { !isBehind && !hasFailed }
 
-    mutating func succeeded(_ count: Int = 1) {
+    /// The sink has not succeeded since its outage began.
+    var isOut: Bool { failures >= Self.outage }
+
+    /// - Returns: whether that ends an outage.
+    @discardableResult mutating func succeeded(_ count: Int = 1) -> Bool {
+        defer { failures = 0 }
         limit = min(limit + count, most)
         hasFailed = false
+        return isOut
     }
+
+    /// Members still wait in back-off: the next success counts as the end of an outage again.
+    mutating func leftWaiting() { failures = max(failures, Self.outage) }
 
     mutating func failed(isOverloaded: Bool) {
         if isOverloaded { limit = max(1, limit / 2) }
         hasFailed = true
+        failures = min(failures + 1, Self.outage)
     }
 
     /// Nothing succeeds: one delivery at a time is tried.

@@ -6,7 +6,8 @@ import SignalKit
 struct DeliveryScripts: Sendable {
     let clockKey: String
     let prefix: String
-    let claim, giveBack, acknowledge, retry, bury, sweep, stats, replay, drop, letters, storms, queues: RedisScript
+    let claim, giveBack, acknowledge, retry, resume, bury, sweep, stats, replay, drop, letters, storms,
+        queues: RedisScript
     /// Of `deduplicate`, for records that the sweeper ends and those that a replay restores.
     let cooldown: Duration
 
@@ -21,6 +22,7 @@ struct DeliveryScripts: Sendable {
         giveBack = script("give-back", PackageResources.leases_lua + PackageResources.giveback_lua)
         acknowledge = script("acknowledge", PackageResources.leases_lua + PackageResources.acknowledge_lua)
         retry = script("retry", PackageResources.leases_lua + PackageResources.retry_lua)
+        resume = script("resume", PackageResources.resume_lua)
         bury = script("bury", PackageResources.bury_lua)
         sweep = script("sweep", PackageResources.sweep_lua)
         stats = script("stats", PackageResources.stats_lua)
@@ -34,6 +36,6 @@ struct DeliveryScripts: Sendable {
     }
 
     var all: [RedisScript] {
-        [claim, giveBack, acknowledge, retry, bury, sweep, stats, replay, drop, letters, storms, queues]
+        [claim, giveBack, acknowledge, retry, resume, bury, sweep, stats, replay, drop, letters, storms, queues]
     }
 }

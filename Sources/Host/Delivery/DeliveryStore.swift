@@ -73,7 +73,7 @@ struct DeliveryStore: Sendable {
                 let record = view[1].bytesValue.flatMap({ PackedRecord($0) })
             {
                 let signal = ReplayMemory.Signal(
-                    fingerprint: fingerprint, record: record, document: view.count > 5 ? view[5].bytesValue ?? [] : [],
+                    fingerprint: fingerprint, record: record, document: view.count > 7 ? view[7].bytesValue ?? [] : [],
                     source: nil, arguments: [], isHanded: true)
                 if record.moment / 1_000
                     > token.milliseconds - Lease.length.milliseconds - ReplayMemory.age.milliseconds
@@ -118,8 +118,10 @@ struct DeliveryStore: Sendable {
         return words
     }
 
-    /// - Returns: of each, false when its claim was lost.
-    func retry(_ sink: PluginID, _ failed: some Sequence<FailedDelivery>) async throws(RedisError) -> [Bool] {
+    /// What became of a failed delivery.
+    enum Retry: Int64, Sendable { case lost, kept, changed }
+
+    func retry(_ sink: PluginID, _ failed: some Sequence<FailedDelivery>) async throws(RedisError) -> [Retry] {
         var count = 0
         let reply = try await call(scripts.retry) {
             $0.add(sink.description)
@@ -128,12 +130,35 @@ struct DeliveryStore: Sendable {
                 $0.add(item.claim.token.text)
                 $0.add(item.delay.milliseconds)
                 $0.add(item.usesAttempt ? 1 : 0 as Int64)
+                $0.add(item.claim.delivery.version)
+                $0.add(item.claim.delivery.episode)
+                switch item.claim.delivery.state {
+                case .firing: $0.add(1)
+                case .resolved: $0.add(2)
+                case .open, .closed: $0.add(0)
+                }
                 count += 1
             }
         }
-        let kept = (reply.list ?? []).compactMap(\.int)
-        guard kept.count == count else { throw garbage("retry") }
-        return kept.map { $0 == 1 }
+        let words = (reply.list ?? []).compactMap { $0.int.flatMap(Retry.init) }
+        guard words.count == count else { throw garbage("retry") }
+        return words
+    }
+
+    /// Makes a part of the members that wait in back-off due.
+    /// - Parameter place: from where; nil at first.
+    /// - Returns: from where to go on; nil when the queue has no further ones.
+    func resume(_ sink: PluginID, from place: String?, most: Int, over spread: Duration) async throws(RedisError)
+        -> String?
+    {
+        let reply = try await call(scripts.resume) {
+            $0.add(sink.description)
+            $0.add(place ?? "")
+            $0.add(Int64(most))
+            $0.add(spread.milliseconds)
+        }
+        guard let next = reply.string else { throw garbage("resume") }
+        return next.isEmpty ? nil : next
     }
 
     func bury(_ sink: PluginID, _ claim: Claim, because reason: String, after delay: Duration) async throws(RedisError)

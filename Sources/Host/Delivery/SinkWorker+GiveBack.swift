@@ -75,7 +75,7 @@ extension SinkWorker {
         for start in stride(from: 0, to: failed.count, by: Self.claims) {
             let some = Array(failed[start...].prefix(Self.claims))
             do throws(RedisError) {
-                let kept = try await store.retry(sink.name, some).count { $0 }
+                let kept = try await retry(some)
                 if kept < some.count { metrics.delivery(sink: sink.name, result: "lost", by: some.count - kept) }
                 guard kept > 0 else { continue }
                 metrics.delivery(sink: sink.name, result: "retried", by: kept)
@@ -96,6 +96,13 @@ extension SinkWorker {
         ]
         if line.deliveries > 1 { details["deliveries"] = "\(line.deliveries)" }
         log.warning("not delivered, will be tried again", metadata: details)
+    }
+
+    /// - Returns: how many claims were still this host's.
+    private func retry(_ failed: some Sequence<FailedDelivery>) async throws(RedisError) -> Int {
+        let words = try await store.retry(sink.name, failed)
+        if words.contains(.changed) { wake() }
+        return words.count { $0 != .lost }
     }
 
     private func bury(_ begun: Begun, _ error: SinkError) async {
@@ -145,7 +152,7 @@ extension SinkWorker {
             }
             while !left.failed.isEmpty {
                 let part = left.failed.prefix(Self.claims)
-                let kept = try await store.retry(sink.name, part.map(\.0)).count { $0 }
+                let kept = try await retry(part.map(\.0))
                 left.failed.removeFirst(part.count)
                 if kept > 0 { metrics.delivery(sink: sink.name, result: "retried", by: kept) }
             }

@@ -44,6 +44,9 @@ final class SinkWorker: Sendable {
     let hander: AsyncStream<[Begun]>.Continuation
     private let acknowledgements: AsyncStream<Void>
     private let acknowledger: AsyncStream<Void>.Continuation
+    /// The sink takes deliveries again.
+    private let returns: AsyncStream<Void>
+    private let returner: AsyncStream<Void>.Continuation
 
     init(
         _ sink: HostConfiguration.SinkEntry, store: DeliveryStore, metrics: HostMetrics, log: Logger,
@@ -66,6 +69,7 @@ final class SinkWorker: Sendable {
                 outage: SinkOutage(pauses: pauses)))
         (handed, hander) = AsyncStream.makeStream()
         (acknowledgements, acknowledger) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (returns, returner) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     /// There may be something to claim.
@@ -82,10 +86,14 @@ final class SinkWorker: Sendable {
                 }
                 await self.acknowledge()
             }
+            let resuming = Task { [returns] in
+                for await _ in returns { await self.resume() }
+            }
             await withDiscardingTaskGroup { claiming in
                 for place in claimers.indices { claiming.addTask { await self.claim(place) } }
                 claiming.addTask { await self.deliverHanded() }
             }
+            resuming.cancel()
             acknowledger.finish()
         }
         // What is lost now waits for the end of its lease.
@@ -199,12 +207,13 @@ final class SinkWorker: Sendable {
                         DeliveryContext(attempt: $0.claim.attempt, deadline: $0.since + Lease.length * 0.8)
                     )
                 })
-            state.withLockedValue { state in
+            let isBack = state.withLockedValue { state in
                 state.delivered += batch
-                state.room.succeeded(batch.count)
                 state.outage.succeeded(batch.lazy.map(\.claim.member))
+                return state.room.succeeded(batch.count)
             }
             acknowledger.yield()
+            if isBack { returner.yield() }
         } catch {
             if batch.count > 1, !error.retryable {
                 state.withLockedValue { $0.room.failed(isOverloaded: false) }
@@ -229,6 +238,9 @@ final class SinkWorker: Sendable {
             guard !batch.isEmpty else { return }
             do throws(RedisError) {
                 let words = try await store.acknowledge(sink.name, batch.map(\.claim))
+                for (claim, word) in zip(batch.map(\.claim), words) where word != .lost {
+                    if let skipped = claim.delivery.skipped { metrics.skipped(sink: sink.name, by: skipped.episodes) }
+                }
                 let late = words.count { $0 == .lost }
                 if late > 0 { metrics.delivery(sink: sink.name, result: "late", by: late) }
                 if late < words.count { metrics.delivery(sink: sink.name, result: "delivered", by: words.count - late) }

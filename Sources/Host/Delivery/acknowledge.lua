@@ -12,26 +12,17 @@ end
 kit.read_ahead(fingerprints)
 local scores = redis.call('ZMSCORE', queue, unpack(members))
 
--- The version that a sink would be told now, and when it may be told again; nil when nothing is there.
 local space = {}
-local function current(member)
-  if #member == 32 then
-    local record = kit.read(member, space)
-    local view = record and kit.view(record)
-    return view and view.version, 0
-  end
-  local storm = kit.storm(member)
-  if storm then return storm.version, storm.announced + storm.flush end
-end
-
 local reply, ours, told, again, settled = {}, {}, {}, {}, {}
+-- Problems whose state has moved on, and the episodes that the sink has been told of.
+local moved, episodes = {}, {}
 for place, member in ipairs(members) do
   local at = place * 4 - 2
   local token, version = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   if not scores[place] or tonumber(scores[place]) ~= token then
     reply[place] = 'lost'
   else
-    local ok, found, from = pcall(current, member)
+    local ok, found, from = pcall(kit.current, member, space)
     if ok then
       ours[#ours + 1] = member
     else
@@ -43,6 +34,7 @@ for place, member in ipairs(members) do
     if found and found ~= version then
       again[#again + 1], again[#again + 2] = math.max(kit.time(), from), member
       reply[place] = 'changed'
+      if ARGV[at + 3] ~= '0' and #member == 32 then moved[#moved + 1], episodes[#episodes + 1] = member, tonumber(ARGV[at + 3]) end
     else
       settled[#settled + 1] = member
       reply[place] = 'settled'
@@ -52,9 +44,11 @@ end
 
 if #ours > 0 then redis.call('HDEL', attempts, unpack(ours)) end
 if history and #told > 0 then redis.call('HSET', history, unpack(told)) end
+kit.told(sink, moved, episodes)
 if #again > 0 then redis.call('ZADD', queue, 'XX', unpack(again)) end
 if #settled > 0 then
   redis.call('ZREM', queue, unpack(settled))
+  kit.left(sink, settled)
   kit.drop_documents(settled, sink)
 end
 return reply

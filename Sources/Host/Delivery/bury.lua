@@ -23,8 +23,9 @@ else
   local storm = kit.storm(member)
   if storm and storm.version ~= version then return again(storm.flush, 'changed') end
 end
-if not kit.bury(now, sink, member, ARGV[5], record, document) then return again(tonumber(ARGV[6]), 'full') end
+if not kit.bury(now, sink, member, ARGV[5], record, document, kit.skipped_of(sink, member)) then return again(tonumber(ARGV[6]), 'full') end
 redis.call('ZREM', queue, member)
 redis.call('HDEL', attempts, member)
+kit.left(sink, {member})
 kit.drop_documents({member}, sink)
 return 'buried'

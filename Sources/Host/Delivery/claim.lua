@@ -34,7 +34,7 @@ local function signal(member, place)
   local record = kit.read(member, space)
   local view = record and kit.view(record)
   if not view then return nil end
-  return {'signal', view.packed or kit.pack(view), told(place, view.episode), born, record.storm and 0 or 1}
+  return {'signal', view.packed or kit.pack(view), told(place, view.episode), born, record.storm and 0 or 1, 0, 0, episode = view.episode}
 end
 
 local function storm(member, place)
@@ -68,7 +68,7 @@ local function documents(members, found)
     if not ok then
       found[place] = {'fault', (kit.caught(text))}
     elseif text then
-      found[place][6] = text
+      found[place][8] = text
       -- One that is stored small is so long for the host: `StoredDocument`.
       local small = string.byte(text) == 1 and #text > 5
       sent = sent + (small and from_bytes('<I4', text, 2) or #text)
@@ -77,6 +77,8 @@ local function documents(members, found)
 end
 
 local claimed, before, gone, scores, reply = {}, {}, {}, {}, {}
+-- Of the claimed problems: member and episode.
+local problems, episodes, views = {}, {}, {}
 local more = #due == most and 1 or 0
 for from = 1, #due, STEP do
   if sent > MOST then
@@ -104,6 +106,9 @@ for from = 1, #due, STEP do
       scores[#scores + 1], scores[#scores + 2] = token, member
       claimed[#claimed + 1], before[#claimed + 1] = member, handed[place]
       reply[#reply + 1] = {member, token * kit.TICKS, #claimed, view}
+      if view.episode then
+        problems[#problems + 1], episodes[#episodes + 1], views[member] = member, view.episode, view
+      end
     end
   end
 end
@@ -115,6 +120,7 @@ for place, member in ipairs(claimed) do
   words[place * 2 - 1], words[place * 2] = member, counts[place]
 end
 for _, item in ipairs(reply) do item[3] = counts[item[3]] or 0 end
+for member, e in pairs(kit.skipped(sink, problems, episodes)) do views[member][6], views[member][7] = e.skipped, e.first end
 -- Whoever does not hear of this claim can give it back.
 if #claimed > 0 then kit.ticket(ARGV[3], tonumber(ARGV[4]), token, claimed) end
 if #scores > 0 then redis.call('ZADD', queue, 'XX', unpack(scores)) end
@@ -122,6 +128,7 @@ if #words > 0 then redis.call('HSET', attempts, unpack(words)) end
 if #gone > 0 then
   redis.call('ZREM', queue, unpack(gone))
   redis.call('HDEL', attempts, unpack(gone))
+  kit.left(sink, gone)
   -- Without its record no sweep would find it.
   kit.drop_documents(gone, sink)
 end

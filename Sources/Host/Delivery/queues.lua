@@ -21,8 +21,14 @@ if other ~= '' then
   -- A sink by a new name may have some of it: what was handed over once is no first attempt there either.
   local tried = redis.call('HGETALL', attempts)
   for at = 1, #tried, 2 do kit.tried(other, tried[at], 1) end
+  local skipped = redis.call('HGETALL', kit.key('u:', sink))
+  for at = 1, #skipped, 2 do
+    if not redis.call('HGET', kit.key('u:', other), skipped[at]) then
+      redis.call('HSET', kit.key('u:', other), skipped[at], skipped[at + 1])
+    end
+  end
   redis.call('SADD', kit.key('queues'), other)
 end
-redis.call('UNLINK', queue, attempts, kit.key('t:', sink))
+redis.call('UNLINK', queue, attempts, kit.key('t:', sink), kit.key('u:', sink))
 redis.call('SREM', kit.key('queues'), sink)
 return depth

@@ -57,6 +57,7 @@ struct ScriptComposer: Sendable {
             \(String(decoding: PackageResources.prelude_lua, as: UTF8.self))
             \(String(decoding: PackageResources.writes_lua, as: UTF8.self))
             \(String(decoding: PackageResources.records_lua, as: UTF8.self))
+            \(String(decoding: PackageResources.untold_lua, as: UTF8.self))
             \(String(decoding: PackageResources.outbox_lua, as: UTF8.self))
             \(body)
             """

@@ -52,14 +52,15 @@ function kit.delete_letter(origin, id)
   add_bytes(origin, -bytes)
 end
 
--- Sets aside what a sink does not get: an episode (`packed`, its record) or a storm, in its latest state. `item` names it. Returns
--- false when there is no room.
-function kit.set_aside(now, sink, member, item, reason, packed, document)
+-- Sets aside what a sink does not get: an episode (`packed`, its record) or a storm, in its latest state. `item` names it, and `skipped`
+-- the episodes before it that the sink was never told of. Returns false when there is no room.
+function kit.set_aside(now, sink, member, item, reason, packed, document, skipped)
   local fields = {'kind', 'sink', 'member', member}
   if packed then
     fields[5], fields[6] = 'record', packed
     -- An end that the sweeper made has no document: that of before still says whose it is.
     if document then fields[7], fields[8] = 'document', document end
+    if skipped and skipped ~= '' then fields[#fields + 1], fields[#fields + 2] = 'skipped', skipped end
   end
   local stored, new = kit.letter(now, 'sink/' .. sink, item, reason, fields)
   -- A storm is kept for as long as letters speak of it; one that came again is still one.
@@ -67,10 +68,10 @@ function kit.set_aside(now, sink, member, item, reason, packed, document)
   return stored
 end
 
-function kit.bury(now, sink, member, reason, record, document)
+function kit.bury(now, sink, member, reason, record, document, skipped)
   -- A record that joined a storm speaks of the episode before.
   local item = record and member .. kit.text((kit.view(record) or record).episode) or member
-  return kit.set_aside(now, sink, member, item, reason, record and kit.pack(record), document)
+  return kit.set_aside(now, sink, member, item, reason, record and kit.pack(record), document, skipped)
 end
 
 -- Queues ----------------------------------------------------------------------------------------------------------
@@ -115,16 +116,25 @@ local function without_room(member)
 end
 
 -- Decides whether every sink can take `member` (a fingerprint or a storm), and returns the writes that queue it from
--- `due` on, or hand it over. Raises when a sink that refuses is full; for what is `answered` for there is always room.
-function kit.queue(member, now, due, answered)
+-- `due` on, or hand it over. Raises when a sink that refuses is full; for what is `answered` for there is always room. `grown` says
+-- that only a count has grown: a member in back-off stays there.
+function kit.queue(member, now, due, answered, grown)
   local shut = not answered and without_room(member)
   return function(record, document, handed)
     local open = false
     for place in ipairs(queues) do open = open or not shut or not shut[place] end
     if document and open then held.documents[member] = document end
+    -- Only a member that the store or this call has known before may be queued already.
+    local again, note = held.queued[member], nil
+    held.queued[member] = true
+    if existed[member] or again then
+      note = {member = member, due = due, changed = not grown, again = again, episode = record and not answered and record.episode or 0,
+        opens = record and record.episode == record.version, before = record and record.own or 0}
+      if note.opens then note.episode = record.episode end
+    end
     for place, key in ipairs(queues) do
       if not shut or not shut[place] then
-        kit.enqueue(key, due, member, handed)
+        kit.enqueue(key, due, member, handed, note)
         if held.counts[key] then held.counts[key] = held.counts[key] + 1 end
       end
     end

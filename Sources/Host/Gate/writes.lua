@@ -12,7 +12,7 @@ local known = {}
 local existed = {}
 
 function kit.hold()
-  held = {letters = {}, due = {}, sorted = {}, hashes = {}, queues = {}, documents = {}, records = {}, order = {}, storms = {},
+  held = {letters = {}, due = {}, sorted = {}, hashes = {}, queues = {}, notes = {}, queued = {}, documents = {}, records = {}, order = {}, storms = {},
     fields = {}, lives = {}, removed = {}, counters = {}, counts = {}, aside = {}, unlisted = {}}
 end
 kit.hold()
@@ -92,8 +92,9 @@ function kit.put(key, field, value, ms)
   held.lives[key] = ms
 end
 
--- Queues a member for a sink from `time` on; a new episode may be handed over, and has a `place` in the call, from 0.
-function kit.enqueue(key, time, member, place)
+-- Queues a member for a sink from `time` on; a new episode may be handed over, and has a `place` in the call, from 0. A `note`
+-- says how it meets the member if that is queued already.
+function kit.enqueue(key, time, member, place, note)
   local hand = place and handing[key]
   -- One delivery of a member at a time.
   if hand and not hand.seen[member] then
@@ -101,6 +102,10 @@ function kit.enqueue(key, time, member, place)
     hand.asked[#hand.asked + 1], hand.places[#hand.places + 1] = member, place
   end
   append(held.queues, key, time, member)
+  if note then
+    local notes = list_of(held.notes, key)
+    notes[#notes + 1] = note
+  end
 end
 
 -- Queues members. NX: a member in flight keeps its score; its delivery notices the new version when it is acknowledged.
@@ -146,7 +151,8 @@ function kit.release()
   local new, older = parted(writes.queues)
   local unqueued = next(older) ~= nil
   if unqueued and not looked then kit.requeue(redis.call('GET', UNQUEUED)) end
-  local added = {}
+  local added, met = {}, {}
+  for key, notes in pairs(writes.notes) do met[key] = kit.meet(key, notes) end
   fill(new, added)
   local words, at = {}, 0
   local function word(key, value)
@@ -165,6 +171,7 @@ function kit.release()
   if unqueued then
     fill(older, added)
     redis.call('DEL', UNQUEUED)
+    for key, early in pairs(met) do kit.hurry(key, early) end
   end
   for key, hand in pairs(handing) do
     if #hand.asked > 0 then handed_over(key, hand, added[key] * 2 == #writes.queues[key]) end

@@ -53,6 +53,7 @@ final class HostMetrics: Sendable {
             for result in ["delivered", "retried", "dead-lettered", "lost", "late"] {
                 delivery(sink: sink.name, result: result, by: 0)
             }
+            skipped(sink: sink.name, by: 0)
             queue(sink: sink.name.description, depth: 0, oldest: .zero)
             deadLetters("sink/\(sink.name)", 0)
         }
@@ -169,6 +170,14 @@ final class HostMetrics: Sendable {
             "portcullis_deliveries_total", "Deliveries handed to sinks.",
             [("sink", sink.description), ("result", result)]
         ).increment(by: Int64(count))
+    }
+
+    func skipped(sink: PluginID, by count: Int64) {
+        registry.counter(
+            "portcullis_skipped_episodes_total",
+            "Episodes that a sink was never told of, because later ones of the same problem followed while it was away.",
+            [("sink", sink.description)]
+        ).increment(by: count)
     }
 
     func queue(sink: String, depth: Int, oldest: Duration) {

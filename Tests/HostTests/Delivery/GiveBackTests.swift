@@ -216,8 +216,8 @@ import Testing
         let claims = try await rig.claims()
         #expect(try await rig.delivery.acknowledge("file", [claims[1]]) == [.settled])
         let failed = zip(claims, [5, 5, 60]).map { FailedDelivery(claim: $0, delay: .seconds($1)) }
-        #expect(try await rig.delivery.retry("file", failed) == [true, false, true])
-        #expect(try await rig.delivery.retry("file", failed) == [false, false, false])
+        #expect(try await rig.delivery.retry("file", failed) == [.kept, .lost, .kept])
+        #expect(try await rig.delivery.retry("file", failed) == [.lost, .lost, .lost])
         try await rig.at(.seconds(6))
         #expect(try await rig.claims().map(\.member) == [claims[0].member])
     }

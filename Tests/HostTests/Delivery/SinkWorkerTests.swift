@@ -78,14 +78,17 @@ import Testing
         #expect(try await rig.delivery.letters(origin: "sink/file", most: 10).total == 1)
     }
 
+    static func worker(_ rig: GateRig, _ sink: any Sink, _ metrics: HostMetrics) -> SinkWorker {
+        SinkWorker(
+            .init(name: "file", use: "scripted", whenFull: .refuse, plugin: sink), store: rig.delivery,
+            metrics: metrics, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, failPoint: { _ in })
+    }
+
     private func working(_ rig: Rig, _ sink: any Sink, _ body: (SinkWorker, HostMetrics) async throws -> Void)
         async throws
     {
         let metrics = HostMetrics()
-        let worker = SinkWorker(
-            .init(name: "file", use: "scripted", whenFull: .refuse, plugin: sink), store: rig.delivery,
-            metrics: metrics,
-            log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, failPoint: { _ in })
+        let worker = Self.worker(rig, sink, metrics)
         let running = Task { await worker.run() }
         do {
             try await body(worker, metrics)

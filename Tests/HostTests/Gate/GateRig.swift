@@ -190,7 +190,7 @@ final class GateRig: Sendable {
 
     /// - Returns: false when the claim was lost.
     func retry(_ claim: Claim, after delay: Duration) async throws -> Bool {
-        try await delivery.retry("file", [FailedDelivery(claim: claim, delay: delay)]) == [true]
+        try await delivery.retry("file", [FailedDelivery(claim: claim, delay: delay)]) == [.kept]
     }
 
     /// Claims and acknowledges all that is due, and says what it was: state and episode.
