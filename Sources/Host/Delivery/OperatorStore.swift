@@ -79,8 +79,10 @@ extension DeliveryStore {
         /// Back in its sink's queue; the letter is gone.
         case queued
         case missing
-        /// The store no longer knows what it spoke of; the letter is gone.
+        /// The store knows nothing of the problem or the storm any more; the letter stays.
         case gone
+        /// The problem fires, and its record can't tell of the letter's episode; the letter stays.
+        case busy
         /// No sink of this name is configured; the letter stays.
         case unowned(sink: String)
         /// The letter stays until the intake has taken its item, as of the time when it was received if that is known.
@@ -99,6 +101,7 @@ extension DeliveryStore {
         case "queued": return .queued
         case "missing": return .missing
         case "gone": return .gone
+        case "busy": return .busy
         case "unowned":
             guard words.count == 2, let sink = words[1].string else { throw garbage("replay") }
             return .unowned(sink: sink)

@@ -1,52 +1,79 @@
--- Puts what a sink did not take back into its queue, and drops the letter. ARGV: letter, cooldown in ms.
--- Answers queued; missing; gone (the store no longer knows what it spoke of); unowned (no sink of that name is configured:
--- nobody would empty its queue, and the letter stays); or an adapter's letter, whose item goes through the intake instead: its origin,
--- item, when it was received (ms), and its size if it was cut.
+-- Queues a sink's dead letter again, and deletes it: from then on the queue holds what it tells. ARGV: letter, cooldown in ms.
+-- Answers queued; missing; an adapter's letter, whose item goes through the intake instead: its origin, item, when it was received
+-- (ms), and its size if it was cut; or, and then the letter stays, gone (the
+-- store knows nothing of it any more), busy (the problem fires, and its record can't tell of the letter's episode), or unowned (no
+-- sink of that name is configured: no host would empty its queue).
 local key = kit.key('l:', ARGV[1])
-local h = redis.call('HMGET', key, 'origin', 'kind', 'item', 'member', 'record', 'document', 'received', 'size')
+local h = redis.call('HMGET', key, 'origin', 'kind', 'item', 'member', 'record', 'document', 'skipped', 'received', 'size')
 if not h[1] then return {'missing'} end
-if h[2] ~= 'sink' then return {'adapter', h[1], h[3], h[7] or '', h[8] or ''} end
-local sink, member, packed, document = string.sub(h[1], 6), h[4], h[5], h[6]
+if h[2] ~= 'sink' then return {'adapter', h[1], h[3], h[8] or '', h[9] or ''} end
+local sink, member, document = string.sub(h[1], 6), h[4], h[6]
 local owned = false
 for _, known in ipairs(outbox.sinks) do owned = owned or known.name == sink end
 if not owned then return {'unowned', sink} end
 local clock, now = kit.take(), kit.time()
+local letter = h[5] and h[5] ~= '' and kit.unpack(h[5]) or nil
+local ours = letter and kit.view(letter)
 
--- A record goes only after its episode has ended: whatever it said when it was set aside, it is over. Told as it was, it
--- would revive the problem at its sink, and make a duplicate of every new firing.
-local function restored()
-  if not packed or packed == '' then return nil end
-  local record = kit.unpack(packed)
-  if record.state == kit.FIRING then
-    record.state, record.reason, record.version, record.moment = kit.RESOLVED, kit.FORGOTTEN, clock, clock
-    kit.over(record, now)
-  end
-  record.due, record.filed = now + tonumber(ARGV[2]), 0
+local function write(record)
   kit.write(member, record)
   kit.release()
   return record
 end
 
--- Whether there is something to tell.
-local function known()
-  if #member ~= 32 then
-    if not kit.storm(member) then return false end
-    kit.buried(member, -1)
-    return true
+-- The letter's record becomes that of the store. Its episode is over, whatever it said when it was set aside: told as it was, it
+-- would revive the problem at its sink, and make a duplicate of every new firing. `resolve` is the last end that the store knows.
+local function restored(resolve)
+  if letter.state == kit.FIRING or resolve then letter.version, letter.moment = clock, clock end
+  if letter.state == kit.FIRING then
+    letter.state, letter.reason = kit.RESOLVED, kit.FORGOTTEN
+    kit.over(letter, now)
   end
-  local record = kit.read(member) or restored()
-  if not record or not kit.view(record) then return false end
-  if document and document ~= '' then redis.call('SET', kit.key('d:', member), document, 'NX') end
-  return true
+  letter.resolve = math.max(letter.resolve, resolve or 0)
+  letter.due, letter.filed = now + tonumber(ARGV[2]), 0
+  return write(letter)
 end
 
-local word = known() and 'queued' or 'gone'
-if word == 'queued' then
-  -- Its sink may have it, for all that was said: the next attempt is not the first.
-  if redis.call('ZADD', kit.key('q:', sink), 'NX', now, member) == 1 then
-    redis.call('HSET', kit.key('a:', sink), member, 1)
-  end
-  redis.call('SADD', kit.key('queues'), sink)
+-- A later episode of the problem, or a storm that it joined, follows the letter's episode: the record names it as the last one that
+-- had an object of its own.
+local function follow(record)
+  local over = ours.state == kit.RESOLVED
+  record.own, record.counted = ours.episode, ours.count
+  record.ended, record.ended_reason = over and ours.version or clock, over and ours.reason or kit.FORGOTTEN
+  -- A member's view is the letter's episode itself.
+  if not record.storm then record.version, record.moment = clock, clock end
+  return write(record)
 end
+
+-- The record by which the sink will be told of the end of the letter's episode, or of a later one; else nil and why.
+local function teller()
+  local record = kit.read(member)
+  local told = record and kit.view(record)
+  if not letter then return told and record, 'gone' end
+  if not record then return restored() end
+  if not ours then return told and record, 'busy' end
+  if told and told.episode == ours.episode then return record end
+  if record.own < ours.episode and ours.episode < record.episode then return follow(record) end
+  if told and told.episode > ours.episode then return record end
+  if not record.storm and record.state == kit.RESOLVED then return restored(record.resolve) end
+  return nil, 'busy'
+end
+
+local episode
+if #member == 32 then
+  local record, why = teller()
+  if not record then return {why} end
+  episode = kit.view(record).episode
+  if document and document ~= '' then redis.call('SET', kit.key('d:', member), document, 'NX') end
+else
+  if not kit.storm(member) then return {'gone'} end
+  kit.buried(member, -1)
+end
+-- Its sink may have it, for all that was said: the next attempt is not the first.
+if redis.call('ZADD', kit.key('q:', sink), 'NX', now, member) == 1 then
+  redis.call('HSET', kit.key('a:', sink), member, 1)
+  if episode then kit.skip_again(sink, member, episode, h[7]) end
+end
+redis.call('SADD', kit.key('queues'), sink)
 kit.delete_letter(h[1], ARGV[1])
-return {word}
+return {'queued'}

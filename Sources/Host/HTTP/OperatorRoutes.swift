@@ -208,7 +208,10 @@ struct OperatorRoutes: OperatorAPI {
     private func replayed(_ id: String) async throws(RedisError) -> Replayed {
         switch try await store.replay(id) {
         case .missing: return .missing
-        case .gone: return .refused("the store no longer knows what it spoke of; the letter is dropped")
+        case .gone: return .refused("the store knows nothing of this problem any more; drop the letter: it is kept")
+        case .busy:
+            return .refused(
+                "the problem fires again, in a storm perhaps: replay the letter when that is over; it is kept")
         case .unowned(let sink):
             return .refused("no sink is called \(sink): configure it again, or drop the letter; it is kept")
         case .queued:
