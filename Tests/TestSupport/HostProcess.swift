@@ -22,6 +22,8 @@ public struct HostPlan: Sendable {
     public var environment: [String: String] = [:]
     /// Shell commands before the host in its own process, such as `ulimit -n 256`.
     public var shell = ""
+    /// Without one its standard error is a pipe that is never read.
+    public var hasLogReader = true
 
     /// - Parameter state: what stands below `state:`.
     public init(state: String) { self.state = state }
@@ -59,6 +61,7 @@ public final class HostProcess: Sendable {
     public let sinkFile: String
     public let configurationFile: String
     private let child = Mutex<ChildProcess?>(nil)
+    private let unreadLog: UnreadPipe?
 
     /// Starts it and waits until both listeners answer and its store is open. Two hosts share a store when their plans name the same one.
     public init(_ plan: HostPlan) async throws {
@@ -88,13 +91,15 @@ public final class HostProcess: Sendable {
 
             """
         try Files.write(text, to: configurationFile)
+        unreadLog = plan.hasLogReader ? nil : try UnreadPipe(directory.file("host.err"))
         try await start()
         try await awaitOpen()
     }
 
     deinit { endEverything() }
 
-    public var log: String { child.withLock { $0?.errors } ?? "" }
+    /// Empty without a reader.
+    public var log: String { plan.hasLogReader ? child.withLock { $0?.errors } ?? "" : "" }
     public var isRunning: Bool { child.withLock { $0?.isRunning } ?? false }
     public var pid: Int32? { child.withLock { $0?.pid } }
     /// Of the redis-server that this host started.
@@ -112,7 +117,7 @@ public final class HostProcess: Sendable {
             environment: plan.environment.merging(environment) { $1 })
         child.withLock { $0 = started }
         try await eventually("a listening host", within: .seconds(30)) {
-            guard started.isRunning else { throw TestFailure("the host ended at its start: \(started.errors)") }
+            guard started.isRunning else { throw TestFailure("the host ended at its start: \(log)") }
             guard (try? await admin.get("/livez", timeout: .seconds(2)))?.status == 200 else { return false }
             return (try? await http.get("/", timeout: .seconds(2))) != nil
         }
@@ -194,6 +199,22 @@ public final class HostProcess: Sendable {
         else { return }
         _ = Glibc.kill(redis, SIGKILL)
     }
+}
+
+/// A named pipe of one page that is open for reading and never read.
+private final class UnreadPipe: Sendable {
+    private let descriptor: Int32
+
+    init(_ path: String) throws {
+        guard mkfifo(path, 0o600) == 0 else { throw TestFailure("can't make the pipe \(path): \(reason())") }
+        descriptor = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else { throw TestFailure("can't open the pipe \(path): \(reason())") }
+        // Of Linux; the headers hide its name from Swift.
+        let setPipeSize: Int32 = 1_031
+        _ = fcntl(descriptor, setPipeSize, 4_096)
+    }
+
+    deinit { close(descriptor) }
 }
 
 extension String {

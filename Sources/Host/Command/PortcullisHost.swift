@@ -10,7 +10,9 @@ public enum PortcullisHost {
     /// - Parameter arguments: without the executable's own name; nil for the process's.
     public static func main(plugins: Plugins, arguments: [String]? = nil) async {
         let arguments = arguments ?? Array(CommandLine.arguments.dropFirst())
-        exit(await run(arguments, plugins: plugins, console: .process))
+        let code = await run(arguments, plugins: plugins, console: .process)
+        LogWriter.standardError.flush()
+        exit(code)
     }
 
     static func run(_ arguments: [String], plugins: Plugins, console: Console) async -> Int32 {
@@ -73,7 +75,12 @@ struct Console: Sendable {
 
     static var process: Console {
         Console(
-            out: { write($0, to: STDOUT_FILENO) }, err: { write($0, to: STDERR_FILENO) },
+            out: { write($0, to: STDOUT_FILENO) },
+            err: {
+                // In order with the log; and a standard error without a reader must not keep a host from ending.
+                LogWriter.standardError.add(Array(($0 + "\n").utf8))
+                LogWriter.standardError.flush()
+            },
             columns: width(STDOUT_FILENO))
     }
 

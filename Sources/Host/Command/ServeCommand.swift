@@ -35,6 +35,7 @@ struct ServeCommand: AsyncParsableCommand {
             services: Services(log: { plugins.log($0, $1) }, failPoint: FailPoint.hit(named:)))
         let metrics = HostMetrics()
         MetricsSystem.bootstrap(metrics.registry)
+        LogWriter.standardError.whenDropped { metrics.logLinesDropped($0) }
         do {
             try await Serve(configuration: configuration, metrics: metrics, log: log).run()
         } catch {

@@ -64,6 +64,13 @@ final class HostMetrics: Sendable {
         for listener in ["senders", "operators"] { connectionRefused(listener: listener, by: 0) }
         for reason in ["expired", "forgotten"] { ended(reason, 0) }
         missedFiring(0)
+        logLinesDropped(0)
+    }
+
+    /// Lines that the log's reader did not take in time, or could not.
+    func logLinesDropped(_ count: Int) {
+        registry.counter("portcullis_log_lines_dropped_total", "Lines of the log that could not be written.")
+            .increment(by: Int64(count))
     }
 
     // MARK: Intake

@@ -17,7 +17,7 @@ struct JSONLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        Self.write(
+        LogWriter.standardError.add(
             Self.line(
                 level: event.level, message: event.message.description, label: label,
                 metadata: metadata.merging(event.metadata ?? [:]) { $1 }, now: Self.now))
@@ -64,17 +64,5 @@ struct JSONLogHandler: LogHandler {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Timestamp(milliseconds: Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000)
-    }
-
-    /// One write for a line, or for some: up to PIPE_BUF they never mix with others, longer ones only on a pipe that is full.
-    static func write(_ line: [UInt8]) {
-        var done = 0
-        while done < line.count {
-            // SAFETY: writes at most what is left of `line`.
-            let count = line.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress! + done, $0.count - done) }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { return }
-            done += count
-        }
     }
 }

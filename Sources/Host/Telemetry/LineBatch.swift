@@ -1,9 +1,9 @@
 import NIOCore
 
-/// Lines of the log that one turn of an event loop makes, written together: a system call for each was a twentieth of what
-/// a request cost. They are written before the loop waits for anything; a process that is killed loses those of one turn.
+/// Lines of the log that one turn of an event loop makes, handed to the log's writer together: waking its thread for each
+/// would cost a system call a request. A process that is killed loses the lines that are not written yet.
 final class LineBatch {
-    /// PIPE_BUF of Linux: so much is written to a pipe in one piece, whoever else writes to it.
+    /// A turn that makes many lines lets the thread begin with the first of them.
     private static let most = 4_096
 
     private let eventLoop: any EventLoop
@@ -25,7 +25,7 @@ final class LineBatch {
     }
 
     private func write() {
-        JSONLogHandler.write(bytes)
+        LogWriter.standardError.add(bytes)
         bytes.removeAll(keepingCapacity: true)
     }
 }
