@@ -35,6 +35,15 @@ final class LogWriter: Sendable {
         /// Lines dropped since the log said so.
         var dropped = 0
         var onDrop: (@Sendable (Int) -> Void)?
+
+        /// - Parameter buffer: an empty one; it becomes the lines that wait.
+        /// - Returns: how many lines were dropped.
+        mutating func take(into buffer: inout [UInt8]) -> Int {
+            swap(&buffer, &waiting)
+            swap(&waiting, &spare)
+            defer { dropped = 0 }
+            return dropped
+        }
     }
     // SAFETY: used with the lock held.
     nonisolated(unsafe) private var state = State()
@@ -107,10 +116,7 @@ final class LogWriter: Sendable {
         while true {
             lock.lock(whenValue: .bytesWait)
             var bytes: [UInt8] = []
-            swap(&bytes, &state.waiting)
-            swap(&state.waiting, &state.spare)
-            let lost = state.dropped
-            state.dropped = 0
+            let lost = state.take(into: &bytes)
             lock.unlock(withValue: .writing)
 
             var failed = write(bytes)
