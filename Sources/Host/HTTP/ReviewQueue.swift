@@ -29,6 +29,9 @@ final class ReviewQueue: Sendable {
 
     init(_ bounds: Bounds = Bounds()) { self.bounds = bounds }
 
+    /// Questions that wait, of both kinds.
+    var waiting: Int { state.withLockedValue { $0.known.count + $0.others.count } }
+
     /// Waits for a turn, which `leave` gives back.
     /// - Parameter isKnown: the token was good before.
     /// - Returns: false when there is none; then there is nothing to give back.

@@ -145,16 +145,35 @@ struct KubernetesReviewerTests {
         #expect(decisions.count { $0 == .refused } == 100 - held)
     }
 
-    @Test func moreTokensThanMayWaitAreGivenUpAtOnce() async throws {
-        let reviewer = reviewer()
-        server.fail("POST", "tokenreviews", .stall, count: 1_000)
-        let started = ContinuousClock.now
-        let flood = (0..<600).map { number in Task { await reviewer.decide("invented-\(number)", path: "/in") } }
-        var decisions: [Authenticator.Decision] = []
-        for task in flood { decisions.append(await task.value) }
-        #expect(decisions.allSatisfy { $0 == .unavailable })
-        // Two rounds at most: what waited through the first was asked about in the second, and the rest was given up.
-        #expect(asked <= 3 * KubernetesReviewer.atOnce / 2, "\(asked) in \(started.duration(to: .now))")
+    @Test func whatIsPastTheBoundIsGivenUpAtOnceAndAKnownTokenGoesFirst() async throws {
+        let queue = ReviewQueue(.init(atOnce: 2, strangers: 1, waiting: 2, patience: .seconds(60)))
+        #expect(await queue.enter(isKnown: false))
+        // There is a second place, and none for another stranger.
+        let waiting = (0..<2).map { _ in Task { await queue.enter(isKnown: false) } }
+        try await eventually("two that wait") { queue.waiting == 2 }
+        #expect(await queue.enter(isKnown: false) == false)
+        #expect(await queue.enter(isKnown: true))
+        let known = Task { await queue.enter(isKnown: true) }
+        try await eventually("a third") { queue.waiting == 3 }
+        queue.leave(isKnown: false)
+        #expect(await known.value)
+        #expect(queue.waiting == 2)
+        queue.leave(isKnown: true)
+        try await eventually("one stranger fewer") { queue.waiting == 1 }
+        queue.leave(isKnown: true)
+        #expect(queue.waiting == 1)
+        queue.leave(isKnown: false)
+        for task in waiting { #expect(await task.value) }
+    }
+
+    @Test func whatWaitedTooLongIsGivenUpWhenItsTurnComes() async throws {
+        let queue = ReviewQueue(.init(atOnce: 1, strangers: 1, waiting: 8, patience: .zero))
+        #expect(await queue.enter(isKnown: false))
+        let late = [true, false].map { isKnown in Task { await queue.enter(isKnown: isKnown) } }
+        try await eventually("two that wait") { queue.waiting == 2 }
+        queue.leave(isKnown: false)
+        for task in late { #expect(await task.value == false) }
+        #expect(await queue.enter(isKnown: false))
     }
 
     @Test func anUnknownTokenIsAskedAboutOnceForAllPaths() async throws {
