@@ -93,7 +93,8 @@ let package = Package(
             ],
             resources: [
                 .embedInCode("Gate/prelude.lua"), .embedInCode("Gate/writes.lua"), .embedInCode("Gate/records.lua"),
-                .embedInCode("Gate/untold.lua"), .embedInCode("Gate/outbox.lua"), .embedInCode("Gate/driver.lua"),
+                .embedInCode("Gate/untold.lua"), .embedInCode("Gate/outbox.lua"),
+                .embedInCode("Gate/stormstate.lua"), .embedInCode("Gate/driver.lua"),
                 .embedInCode("Gate/hosts.lua"), .embedInCode("Gate/verify.lua"), .embedInCode("Gate/heartbeat.lua"),
                 .embedInCode("Gate/reject.lua"), .embedInCode("Gate/restore.lua"),
                 .embedInCode("Gate/restorestorms.lua"), .embedInCode("Gate/settle.lua"),

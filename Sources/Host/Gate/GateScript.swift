@@ -59,6 +59,7 @@ struct ScriptComposer: Sendable {
             \(String(decoding: PackageResources.records_lua, as: UTF8.self))
             \(String(decoding: PackageResources.untold_lua, as: UTF8.self))
             \(String(decoding: PackageResources.outbox_lua, as: UTF8.self))
+            \(String(decoding: PackageResources.stormstate_lua, as: UTF8.self))
             \(body)
             """
         return RedisScript(name: name, text: text)
