@@ -21,6 +21,26 @@ import Testing
         #expect(try await host.http.send(Array("GARBAGE\r\n\r\n".utf8)).status == 400)
     }
 
+    @Test func aRequestThatBreaksHTTPOrIsCompressedIsRefusedByName() async throws {
+        let host = try await HostProcess(.embedded())
+        for path in [HostProcess.webhookPath, "/api/v2/alerts"] {
+            func answer(_ fields: String, _ body: String = "") async throws -> HTTPResponse {
+                try await host.http.send(Array("POST \(path) HTTP/1.1\r\n\(fields)\r\n\r\n\(body)".utf8))
+            }
+            let none = try await answer("Content-Length: 2", "[]")
+            #expect(none.status == 400 && none.text.contains("one Host header"))
+            let two = try await answer("Host: x\r\nHost: x\r\nContent-Length: 2", "[]")
+            #expect(two.status == 400 && two.text.contains("one Host header"))
+            let chunk = try await answer("Host: x\r\nTransfer-Encoding: chunked", "2\r\n[]\r\nnone\r\n")
+            #expect(chunk.status == 400 && chunk.text.contains("chunk"))
+            // The first bytes of what gzip makes.
+            let gzip = try await host.http.post(
+                path, [0x1f, 0x8b, 8, 0, 0x53, 0x94], headers: ["Content-Encoding": "gzip"])
+            #expect(gzip.status == 415 && gzip.text.contains("content coding"))
+            #expect(gzip.headers["accept-encoding"] == "identity")
+        }
+    }
+
     @Test func aBearerTokenIsAskedForAndReadAgainWhenItsFileChanges() async throws {
         let secrets = try TemporaryDirectory()
         try Files.write("correct\n", to: secrets.file("token"))

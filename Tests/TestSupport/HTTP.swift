@@ -136,9 +136,14 @@ public struct HTTP: Sendable {
 public final class HTTPConnection: @unchecked Sendable {  // SAFETY: a test uses its connection from one task at a time
     private var socket: Socket?
 
-    public init(port: Int, timeout: Duration = .seconds(30)) throws {
-        socket = try Socket(to: .loopback(port: port), timeout: timeout)
+    /// - Parameter source: the last byte of the own address, 127.0.0.`source`.
+    public init(port: Int, source: UInt8? = nil, timeout: Duration = .seconds(30)) throws {
+        socket = try Socket(to: .loopback(port: port), source: source, timeout: timeout)
     }
+
+    /// Sends what the connection takes at once, and reads nothing.
+    /// - Returns: how many bytes that were; nil when the other side has closed or reset the connection.
+    public func push(_ bytes: [UInt8]) throws -> Int? { try open().push(bytes) }
 
     /// - Returns: whether all was sent: not when the other side has answered or gone before.
     @discardableResult

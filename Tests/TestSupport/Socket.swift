@@ -10,11 +10,19 @@ final class Socket {
     private let descriptor: Int32
     private let deadline: ContinuousClock.Instant
 
-    init(to address: Address, timeout: Duration) throws {
+    /// - Parameter source: the last byte of the own address, 127.0.0.`source`.
+    init(to address: Address, source: UInt8? = nil, timeout: Duration) throws {
         deadline = .now + timeout
         switch address {
         case .loopback(let port):
             descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+            if let source {
+                var own = Self.loopback(0, last: source)
+                let descriptor = descriptor
+                guard Self.withSockaddr(&own, { bind(descriptor, $0, $1) }) == 0 else {
+                    throw TestFailure("can't be 127.0.0.\(source): \(reason())")
+                }
+            }
             var name = Self.loopback(port)
             try connect(&name)
         case .unix(let path):
@@ -59,6 +67,20 @@ final class Socket {
         return true
     }
 
+    /// Writes what the connection takes at once, whether or not there is an answer to read.
+    /// - Returns: how many bytes that were; nil when the other side has closed or reset the connection.
+    func push(_ bytes: [UInt8]) -> Int? {
+        var sent = 0
+        while sent < bytes.count {
+            // SAFETY: within the array's bounds, for the duration of the call.
+            let count = bytes.withUnsafeBytes {
+                send(descriptor, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+            }
+            if count > 0 { sent += count } else if errno == EAGAIN { return sent } else if errno != EINTR { return nil }
+        }
+        return sent
+    }
+
     /// The next bytes; empty at the end of the stream.
     func read(upTo most: Int = 1 << 16) throws -> [UInt8] {
         while true {
@@ -78,11 +100,11 @@ final class Socket {
         return withSockaddr(&name) { bind(descriptor, $0, $1) } == 0
     }
 
-    private static func loopback(_ port: Int) -> sockaddr_in {
+    private static func loopback(_ port: Int, last: UInt8 = 1) -> sockaddr_in {
         var name = sockaddr_in()
         name.sin_family = sa_family_t(AF_INET)
         name.sin_port = in_port_t(port).bigEndian
-        name.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
+        name.sin_addr.s_addr = in_addr_t(0x7f00_0000 + UInt32(last)).bigEndian
         return name
     }
 

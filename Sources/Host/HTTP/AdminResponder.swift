@@ -14,6 +14,9 @@ struct AdminResponder: Sendable {
     let tokenFile: String?
     let draining: NIOLockedValueBox<Bool>
 
+    /// Asked by kubelets and load balancers, and answered when the listener is full too.
+    static let probes: Set = ["/livez", "/readyz"]
+
     func respond(_ request: Request, _ writer: consuming ResponseWriter, _ channel: any Channel) async throws {
         let exchange = Exchange(request)
         let rest = BodyRest(request.body)

@@ -1,71 +1,40 @@
 import HummingbirdCore
 import Logging
-import NIOConcurrencyHelpers
 import NIOCore
+import NIOHTTP1
 import NIOHTTPTypes
 
-/// An operator's connection as Hummingbird serves it, with the host's time-outs around it.
+/// An operator's connection as Hummingbird serves it, with the host's own bounds around it.
 struct ConnectionChannel: ServerChildChannel {
     typealias Value = HTTP1Channel.Value
 
-    let limits: HostConfiguration.Limits
-    let open: OpenConnections
+    let idle: Duration
+    let limits: AdminConnection.Limits
     let responder: HTTPChannelHandler.Responder
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
-        let timeout = HeaderTimeout(limits.header)
+        guard let place = limits.open.open(channel) else {
+            return channel.eventLoop.makeFailedFuture(ChannelError.eof)
+        }
+        let connection = AdminConnection(limits, place)
+        let pipeline = channel.pipeline.syncOperations
         do {
-            try channel.pipeline.syncOperations.addHandler(HeaderTimeout.Below(timeout))
+            try channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
+            try channel.syncOptions?.setOption(.tcpOption(AnswerPace.unsentOption), value: AnswerPace.unsent)
+            try pipeline.addHandler(AdminConnection.Below(connection))
         } catch {
             return channel.eventLoop.makeFailedFuture(error)
         }
-        return http(timeout).setup(channel: channel, logger: logger)
+        return http.setup(channel: channel, logger: logger).assumeIsolated().flatMapThrowing { value in
+            let decoder = try pipeline.context(handlerType: ByteToMessageHandler<HTTPRequestDecoder>.self)
+            try pipeline.addHandler(AdminConnection.Above(connection), position: .after(decoder.handler))
+            return value
+        }.nonisolated()
     }
 
-    func handle(value: Value, logger: Logger) async {
-        guard open.begin() else {
-            try? await value.executeThenClose { _, _ in }
-            return
-        }
-        defer { open.end() }
-        await http(nil).handle(value: value, logger: logger)
+    func handle(value: Value, logger: Logger) async { await http.handle(value: value, logger: logger) }
+
+    private var http: HTTP1Channel {
+        HTTP1Channel(responder: responder, configuration: .init(idleTimeout: TimeAmount(idle)))
     }
-
-    private func http(_ timeout: HeaderTimeout?) -> HTTP1Channel {
-        HTTP1Channel(
-            responder: responder,
-            configuration: .init(
-                additionalChannelHandlers: timeout.map { [HeaderTimeout.Above($0)] } ?? [],
-                idleTimeout: TimeAmount(limits.idle)))
-    }
-}
-
-/// Connections that a listener holds at once, bounded: each costs a descriptor and buffers for as long as it is idle. Past
-/// the bound one is closed as soon as it is accepted.
-final class OpenConnections: Sendable {
-    private let count = NIOLockedValueBox(0)
-    private let most: Int
-    private let refused: @Sendable () -> Void
-
-    init(most: Int, refused: @escaping @Sendable () -> Void) {
-        self.most = most
-        self.refused = refused
-    }
-
-    /// Descriptors that the listener may hold at once: past it nothing is accepted. A flood is accepted faster than the loops can close
-    /// it, so that `most` alone bounds nothing.
-    var accepted: Int { most + OpenFiles.excess }
-
-    /// - Returns: false when there is no room; then there is nothing to end.
-    func begin() -> Bool {
-        let fits = count.withLockedValue { count in
-            guard count < most else { return false }
-            count += 1
-            return true
-        }
-        if !fits { refused() }
-        return fits
-    }
-
-    func end() { count.withLockedValue { $0 -= 1 } }
 }

@@ -40,8 +40,11 @@ final class HTTPHost: Sendable {
             configuration, intake: intake, metrics: metrics, log: log, draining: draining, answered: answered)
         inFlight = service.inFlight
         self.group = group
-        func open(_ listener: String, _ most: Int?) -> OpenConnections {
-            OpenConnections(most: most ?? limits.connections) { metrics.connectionRefused(listener: listener) }
+        // The one place where a listener's bound on connections is read.
+        func open(_ listener: String, _ most: Int?, reserve: Int = 0) -> OpenConnections {
+            OpenConnections(most: most ?? limits.connections, reserve: reserve) {
+                metrics.connectionRefused(listener: listener)
+            }
         }
         self.intake = IntakeListener(
             service, on: configuration.server.listen, tls: tls, open: open("senders", files?.senders),
@@ -54,11 +57,13 @@ final class HTTPHost: Sendable {
         // The server itself only has news for whoever debugs it.
         var serverLog = log
         serverLog.logLevel = .error
-        let openToOperators = open("operators", files?.operators)
+        let openToOperators = open("operators", files?.operators, reserve: OpenConnections.reserve)
+        let around = AdminConnection.Limits(
+            header: limits.header, open: openToOperators, inFlight: inFlight,
+            ended: { metrics.connectionEnded(listener: "operators", $0) })
         admin = configuration.server.admin.map { [serverLog] address in
             HummingbirdCore.Server(
-                childChannelSetup: ConnectionChannel(limits: limits, open: openToOperators) {
-                    request, writer, channel in
+                childChannelSetup: ConnectionChannel(idle: limits.idle, limits: around) { request, writer, channel in
                     try await operators.respond(request, writer, channel)
                 },
                 configuration: ServerConfiguration(

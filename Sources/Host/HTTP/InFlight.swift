@@ -1,10 +1,14 @@
 import NIOConcurrencyHelpers
 
-/// Requests and bytes that this host holds at once, bounded. Past a bound the answer is a 503 before reading on.
+/// Requests and bytes that this host holds at once, bounded. Past a bound the answer is a 503.
+///
+/// A request counts from the end of its body: a body that never ends takes no request's place. Its bytes count as they
+/// come. An answer that its client does not read counts as a request, with its bytes.
 final class InFlight: Sendable {
     private struct State {
         var requests = 0
         var bytes = 0
+        var slow: [PeerAddress: (bodies: Int, bytes: Int)] = [:]
         var waiting: [CheckedContinuation<Void, Never>] = []
 
         /// Those who waited for this; none while there is a request.
@@ -17,27 +21,45 @@ final class InFlight: Sendable {
     private let state = NIOLockedValueBox(State())
     private let requests: Int
     private let bytes: Int
+    /// Of one address.
+    private let slowBodies: Int
+    private let slowBytes: Int
 
     private let metrics: HostMetrics
 
     init(_ limits: HostConfiguration.Limits, _ metrics: HostMetrics) {
         (requests, bytes) = (limits.inFlight, limits.inFlightBytes)
+        slowBodies = max(limits.inFlight / BodyPace.share, 1)
+        // One body of the size that is allowed always has its time.
+        slowBytes = max(limits.inFlightBytes / BodyPace.share, limits.body)
         self.metrics = metrics
     }
 
-    /// One request's share; it must be given back with `end`.
+    /// What one request holds; it must be given back with `end`.
     struct Ticket: Sendable {
         fileprivate(set) var bytes = 0
+        fileprivate var isCounted = false
+        fileprivate var slow: (peer: PeerAddress, bytes: Int)?
+
+        /// Of a request whose body begins.
+        init() {}
     }
 
-    func begin() -> Ticket? {
-        let ticket: Ticket? = state.withLockedValue { state in
-            guard state.requests < requests else { return nil }
+    /// Whether one more request fits now. It is asked before a body is read, so that a refusal costs nothing.
+    var hasRoom: Bool { state.withLockedValue { $0.requests < requests } }
+
+    /// Counts a request whose body is whole.
+    /// - Returns: false when there is no room.
+    func begin(_ ticket: inout Ticket) -> Bool {
+        let fits = state.withLockedValue { state in
+            guard state.requests < requests else { return false }
             state.requests += 1
-            return Ticket()
+            return true
         }
-        if ticket != nil { metrics.inFlight(requests: 1, bytes: 0) }
-        return ticket
+        guard fits else { return false }
+        ticket.isCounted = true
+        metrics.inFlight(requests: 1, bytes: 0)
+        return true
     }
 
     /// - Returns: false when there is no room; then nothing was added.
@@ -53,13 +75,45 @@ final class InFlight: Sendable {
         return true
     }
 
+    /// An answer that waits for its reader. It exists already, so it counts beyond the bounds too.
+    func unread(_ count: Int) -> Ticket {
+        state.withLockedValue { state in
+            state.requests += 1
+            state.bytes += count
+        }
+        metrics.inFlight(requests: 1, bytes: count)
+        var ticket = Ticket()
+        (ticket.isCounted, ticket.bytes) = (true, count)
+        return ticket
+    }
+
+    /// The body of this request is slow. What its address may hold with slow bodies is bounded; bodies that come in time are
+    /// not, because many senders may stand behind one address.
+    /// - Returns: false when it is past the bound.
+    func slow(_ ticket: inout Ticket, from peer: PeerAddress) -> Bool {
+        let bytes = ticket.bytes
+        let known = ticket.slow
+        ticket.slow = (peer, bytes)
+        return state.withLockedValue { state in
+            var held = state.slow[peer] ?? (0, 0)
+            held.bodies += known == nil ? 1 : 0
+            held.bytes += bytes - (known?.bytes ?? 0)
+            state.slow[peer] = held
+            return held.bodies <= slowBodies && held.bytes <= slowBytes
+        }
+    }
+
     func end(_ ticket: Ticket) {
         let waiting = state.withLockedValue { state in
-            state.requests -= 1
+            if let slow = ticket.slow, let held = state.slow[slow.peer] {
+                let left = (bodies: held.bodies - 1, bytes: held.bytes - slow.bytes)
+                state.slow[slow.peer] = left.bodies > 0 ? left : nil
+            }
+            if ticket.isCounted { state.requests -= 1 }
             state.bytes -= ticket.bytes
             return state.takeWaiting()
         }
-        metrics.inFlight(requests: -1, bytes: -ticket.bytes)
+        metrics.inFlight(requests: ticket.isCounted ? -1 : 0, bytes: -ticket.bytes)
         for continuation in waiting { continuation.resume() }
     }
 

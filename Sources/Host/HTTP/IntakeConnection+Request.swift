@@ -1,7 +1,7 @@
 import NIOCore
 import NIOHTTP1
 
-/// What becomes of a request, from its head to its answer.
+/// The way of a request, from its head to its answer.
 extension IntakeConnection {
     /// Bodies up to this are worked on by the connection's own loop; a larger one would hold up all others of the loop.
     static let mostOnLoop = 256 << 10
@@ -22,13 +22,26 @@ extension IntakeConnection {
     private func begin(_ decoded: HTTPRequestHead) {
         let head = RequestHead(decoded, &ids)
         number += 1
-        wake(at: .now() + TimeAmount(service.limits.deadline))
-        switch service.place(of: head.path) {
+        input.bodyFollows(head.length)
+        place.sends()
+        let now = NIODeadline.now()
+        requestDue = now + TimeAmount(service.limits.deadline)
+        wake(at: min(requestDue, now + BodyPace.interval))
+        let target = service.place(of: head.path)
+        if let fault = head.fault { return refuse(fault, target) }
+        switch target {
         case .beside(let side):
             answer(
-                RequestInWork(head, to: nil), service.reply(to: side, head), nil, close: closes, hasRest: true)
+                RequestInWork(head, to: nil), service.reply(to: side, head), nil, then: closes ? .close : nil,
+                hasRest: true)
         case .route(let destination): look(RequestInWork(head, to: destination))
         case nil: look(RequestInWork(head, to: nil))
+        }
+
+        func refuse(_ fault: String, _ target: IntakeService.Place?) {
+            let destination: Destination? = if case .route(let known)? = target { known } else { nil }
+            conclude(
+                RequestInWork(head, to: destination), .refused(.badRequest(detail: fault)), then: .close, hasRest: true)
         }
     }
 
@@ -63,11 +76,9 @@ extension IntakeConnection {
         case .refused(let refusal): return refuse(refusal)
         case .goOn, .ask: break
         }
+        guard service.inFlight.hasRoom else { return refuse(service.full) }
         if request.head.expectsContinue { write { $0.writeContinue() } }
-        guard let ticket = service.inFlight.begin() else {
-            return refuse(.overloaded(detail: "\(service.limits.inFlight) requests in flight"))
-        }
-        request.ticket = ticket
+        request.ticket = InFlight.Ticket()
         phase = .reading
     }
 
@@ -75,7 +86,15 @@ extension IntakeConnection {
     private func refuse(_ refusal: Refusal) {
         guard let request = giveUp() else { return }
         // A small rest is read, and the connection lives on; a large one is not waited for.
-        conclude(request, .refused(refusal), close: closes || request.head.announced > 64 << 10, hasRest: true)
+        let isLong = request.head.announced > 64 << 10
+        conclude(request, .refused(refusal), then: closes || isLong ? .close : nil, hasRest: true)
+    }
+
+    /// A request whose body has a chunk that is none. Nothing behind it can be read.
+    func refuseMalformed() {
+        guard let request = giveUp() else { return }
+        let refusal = Refusal.badRequest(detail: "the body has a chunk that is malformed")
+        conclude(request, .refused(refusal), then: .finish, hasRest: false)
     }
 
     // MARK: The body
@@ -95,11 +114,37 @@ extension IntakeConnection {
         request.body.append(contentsOf: chunk.readableBytesView)
     }
 
+    /// Looked at while it comes: a slow body is given up before its deadline.
+    func lookAtBody() {
+        guard let request, var ticket = request.ticket else { return }
+        let hasShare = service.inFlight.slow(&ticket, from: place.peer)
+        request.ticket = ticket
+        if request.bytes - request.bytesAtLook < BodyPace.least {
+            giveUpBody(.overloaded(detail: "the body came slower than \(BodyPace.least) bytes in 5 s"))
+        } else if !hasShare {
+            giveUpBody(.overloaded(detail: "too many slow bodies from one address"))
+        } else {
+            request.bytesAtLook = request.bytes
+            wake(at: min(requestDue, .now() + BodyPace.interval))
+        }
+    }
+
+    private func giveUpBody(_ refusal: Refusal) {
+        guard let request = giveUp() else { return }
+        conclude(request, .refused(refusal), then: .close, hasRest: true)
+        pauseBody()
+    }
+
     private func decide() {
-        guard let context, let request, let destination = request.destination, let ticket = request.ticket else {
+        guard let context, let request, let destination = request.destination, var ticket = request.ticket else {
             return
         }
+        guard service.inFlight.begin(&ticket) else {
+            _ = giveUp()
+            return conclude(request, .refused(service.full), then: closes ? .close : nil, hasRest: false)
+        }
         phase = .deciding
+        place.works()
         let whole = IntakeService.Whole(
             head: request.head, destination: destination, body: request.body, ticket: ticket,
             deadline: request.began + service.limits.deadline)
@@ -123,7 +168,8 @@ extension IntakeConnection {
 
     private func decided(_ answer: IntakeAnswer, _ number: Int) {
         guard number == self.number, phase == .deciding, let request = giveUp() else { return }
-        conclude(request, answer, close: closes, hasRest: false)
+        if service.isGood(answer) { place.prove() }
+        conclude(request, answer, then: closes ? .close : nil, hasRest: false)
         pump()
     }
 
@@ -135,9 +181,13 @@ extension IntakeConnection {
         if let task = request.task {
             context.eventLoop.scheduleTask(in: Linger.pause) { task.cancel() }
         }
-        conclude(request, .refused(service.late), close: true, hasRest: hasRest)
+        conclude(request, .refused(service.late), then: .close, hasRest: hasRest)
+        pauseBody()
+    }
+
+    /// A sender that is still at its body may go on for a while, as with every body that is thrown away.
+    private func pauseBody() {
         guard phase == .discarding else { return }
-        // A sender that is still at its body is let go on for a while, like any whose body nobody wants.
         isPaused = true
         wake(at: .now() + Linger.pause)
     }
@@ -150,8 +200,13 @@ extension IntakeConnection {
 
     /// The sender is gone in the middle of its body, or what it sends is no HTTP.
     func cut() {
-        if let request = giveUp() { service.tellCut(request, by: lines) }
+        forget()
         close()
+    }
+
+    /// Its sender hears no answer.
+    func forget() {
+        if let request = giveUp() { service.tellCut(request, by: lines) }
     }
 
     /// The request, out of its connection's hands, and with it the room that it took.
@@ -164,30 +219,34 @@ extension IntakeConnection {
 
     // MARK: The answer
 
-    private var closes: Bool { isQuiescing || service.isDraining }
+    var closes: Bool { isQuiescing || service.isDraining }
 
-    private func conclude(_ request: RequestInWork, _ answer: IntakeAnswer, close: Bool, hasRest: Bool) {
+    /// - Parameter then: how the connection ends with this answer; nil as the sender asks.
+    private func conclude(_ request: RequestInWork, _ answer: IntakeAnswer, then end: Next?, hasRest: Bool) {
         self.answer(
-            request, service.reply(to: answer, request.head, request.destination), answer, close: close,
-            hasRest: hasRest)
+            request, service.reply(to: answer, request.head, request.destination), answer, then: end, hasRest: hasRest)
     }
 
     private func answer(
-        _ request: RequestInWork, _ reply: Reply, _ answer: IntakeAnswer?, close: Bool, hasRest: Bool
+        _ request: RequestInWork, _ reply: Reply, _ answer: IntakeAnswer?, then end: Next?, hasRest: Bool
     ) {
         guard let context, context.channel.isActive else {
             phase = .ended
             return service.tellCut(request, answer, by: lines)
         }
         let head = request.head
-        let close = close || head.isLast
-        write { $0.write(reply, id: head.id, close: close, isHead: head.method == .HEAD) }
+        next = end ?? (head.isLast ? .close : head.keepsAlive ? .stay : .finish)
+        let saysClose = end != nil || head.isLast
+        write(256 + reply.body.count) {
+            $0.write(reply, id: head.id, close: saysClose, isHead: head.method == .HEAD)
+        }
         service.tell(request, reply.status, answer, by: lines)
-        next = close ? .close : head.keepsAlive ? .stay : .finish
         guard hasRest else { return bodyEnded() }
         phase = .discarding
         (discarded, isPaused) = (0, false)
-        wake(at: .now() + Linger.time)
+        let now = NIODeadline.now()
+        place.rests(since: now)
+        wake(at: now + Linger.time)
     }
 
     private func discard(_ count: Int) {

@@ -1,10 +1,10 @@
 import NIOCore
 import NIOHTTP1
 
-/// One connection of a sender, on its event loop: one request after the other, each answered before the next is looked at.
+/// One connection of a sender, on its event loop: one request after the other, each answered before the next is decoded.
 ///
-/// This file hears of the channel, keeps the one timer and says whose turn it is; IntakeConnection+Request.swift is what
-/// becomes of a request.
+/// This file hears of the channel and says whose turn it is; IntakeConnection+Request.swift is the way of a request, and
+/// IntakeConnection+Time.swift has the one timer, and how a connection ends.
 final class IntakeConnection: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundIn = ByteBuffer
@@ -28,6 +28,7 @@ final class IntakeConnection: ChannelDuplexHandler {
     let service: IntakeService
     let executor: LoopExecutor
     let lines: LineBatch
+    let place: OpenConnections.Place
     var phase = Phase.idle
     var input = ConnectionInput()
     /// From its head to its answer.
@@ -35,6 +36,8 @@ final class IntakeConnection: ChannelDuplexHandler {
     /// Of the present request, so that what comes late for an earlier one is known.
     var number = 0
     var ids = RequestID.Sequence()
+    /// An answer that the socket has not taken whole.
+    var unread: UnreadAnswer?
     /// Of the body that is being discarded.
     var discarded = 0
     /// The first byte of the rest makes more time for it.
@@ -42,18 +45,28 @@ final class IntakeConnection: ChannelDuplexHandler {
     /// After the body that is being discarded.
     var next = Next.stay
     enum Next { case stay, finish, close }
+    /// The last answer is with the kernel.
+    var isWritten = false
+    var isQuiescing = false
 
     private(set) var context: ChannelHandlerContext?
-    private(set) var isQuiescing = false
+    /// Reads from it go to the decoder.
+    var decoderContext: ChannelHandlerContext?
+    /// In front of TLS; nil without it.
+    var socketContext: ChannelHandlerContext?
     private var isPumping = false
     private var readIsHeld = false
-    /// When a head that has begun must have ended.
-    private var headDue: NIODeadline?
-    private var due = NIODeadline.distantFuture
-    private var timer: (due: NIODeadline, task: Scheduled<Void>)?
 
-    init(_ service: IntakeService, _ executor: LoopExecutor, _ lines: LineBatch) {
-        (self.service, self.executor, self.lines) = (service, executor, lines)
+    /// When a head must have ended: the first one counts from the connection's beginning, a later one from its first byte.
+    var headDue: NIODeadline?
+    /// When the present request must have its answer.
+    var requestDue = NIODeadline.distantFuture
+    var due = NIODeadline.distantFuture
+    var timer: (due: NIODeadline, task: Scheduled<Void>)?
+
+    init(_ service: IntakeService, _ executor: LoopExecutor, _ lines: LineBatch, _ place: OpenConnections.Place) {
+        (self.service, self.executor, self.lines, self.place) = (service, executor, lines, place)
+        headDue = .now() + TimeAmount(service.limits.header)
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -61,6 +74,7 @@ final class IntakeConnection: ChannelDuplexHandler {
         if context.channel.isActive { rest() }
     }
     func handlerRemoved(context: ChannelHandlerContext) {
+        answerIsRead()
         self.context = nil
         timer?.task.cancel()
         timer = nil
@@ -73,23 +87,26 @@ final class IntakeConnection: ChannelDuplexHandler {
         context.fireChannelActive()
     }
 
+    /// Before they are decoded.
+    func bytesCame(_ bytes: ByteBuffer) {
+        // Behind the last answer, or behind bytes that are no HTTP.
+        guard phase != .ending, phase != .ended, input.end == nil else { return }
+        guard input.keep(bytes) else { return cutOff(.ahead) }
+        pump()
+    }
+
+    func inputClosed() {
+        input.close()
+        if phase == .ending, isWritten { close() } else { pump() }
+    }
+
+    /// Within `pump`, but for what a decoder makes of its channel's end.
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let part = Self.unwrapInboundIn(data)
         input.partCame(part)
         if case .head = part { headDue = nil }
-        guard !isPumping, input.waiting.isEmpty, isReady(context) else { return input.keep(part) }
-        isPumping = true
+        guard isPumping, input.hasNoParts, isReady(context) else { return input.keep(part) }
         take(part)
-        isPumping = false
-        pump()
-    }
-
-    func channelReadComplete(context: ChannelHandlerContext) {
-        if input.readEnded(), headDue == nil {
-            headDue = .now() + TimeAmount(service.limits.header)
-            if phase == .idle { wake(at: min(due, headDue ?? due)) }
-        }
-        context.fireChannelReadComplete()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -106,18 +123,14 @@ final class IntakeConnection: ChannelDuplexHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case .inputClosed? = event as? ChannelEvent {
             input.ended(.closed)
-            if phase == .ending { close() } else { pump() }
         } else if event is ChannelShouldQuiesceEvent {
-            isQuiescing = true
-            switch phase {
-            case .idle, .discarding, .ending: close()
-            case .asking, .reading, .deciding, .ended: break
-            }
+            quiesce()
         }
         context.fireUserInboundEventTriggered(event)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        answerIsRead()
         switch phase {
         case .asking, .reading: cut()
         case .deciding: abandon(context.eventLoop)
@@ -131,7 +144,7 @@ final class IntakeConnection: ChannelDuplexHandler {
     /// A sender that does not read its answers is read no further.
     private func isReady(_ context: ChannelHandlerContext) -> Bool {
         switch phase {
-        case .idle: context.channel.isWritable
+        case .idle: unread == nil
         case .asking, .deciding: false
         case .reading, .discarding, .ending, .ended: true
         }
@@ -144,23 +157,36 @@ final class IntakeConnection: ChannelDuplexHandler {
         while isReady(context) {
             if let part = input.next() {
                 take(part)
+            } else if let decoderContext, let bytes = input.nextBytes() {
+                decoderContext.fireChannelRead(NIOAny(bytes))
+                if input.isInHead { headBegins() }
+            } else if let decoderContext, input.tellClosing() {
+                decoderContext.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
             } else {
                 if let end = input.end { inputEnded(end) }
                 break
             }
         }
         isPumping = false
-        if readIsHeld, input.waiting.isEmpty {
+        if readIsHeld, !input.holdsBytes {
             readIsHeld = false
             context.read()
         }
     }
 
+    private func headBegins() {
+        guard headDue == nil else { return }
+        let due = NIODeadline.now() + TimeAmount(service.limits.header)
+        headDue = due
+        if phase == .idle { wake(at: min(self.due, due)) }
+    }
+
     func read(context: ChannelHandlerContext) {
-        if input.waiting.isEmpty { context.read() } else { readIsHeld = true }
+        if input.holdsBytes { readIsHeld = true } else { context.read() }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { answerIsRead() }
         pump()
         context.fireChannelWritabilityChanged()
     }
@@ -170,90 +196,23 @@ final class IntakeConnection: ChannelDuplexHandler {
         case (.idle, .malformed):
             write { $0.writeBadRequest() }
             finish()
+        case (.reading, .malformed) where !input.isClosed: refuseMalformed()
         case (.reading, _): cut()
-        case (.idle, .closed), (.discarding, _), (.ending, .closed): close()
+        case (.idle, .closed), (.discarding, _): close()
+        case (.ending, .closed): if isWritten { close() }
         case (.ending, .malformed), (.asking, _), (.deciding, _), (.ended, _): break
         }
     }
 
-    // MARK: The end
+    // MARK: What goes
 
-    /// Nothing more is said; what the sender still sends is thrown away until it closes, for a while.
-    func finish() {
-        phase = .ending
-        wake(at: .now() + Linger.time)
-        whenWritten { connection, context in
-            if connection.input.end == .closed {
-                context.close(promise: nil)
-            } else {
-                context.close(mode: .output, promise: nil)
-            }
-        }
-    }
-
-    /// Once the sender has been sent all of its answer; it has a while to take it.
-    func closeWhenWritten() {
-        phase = .ending
-        wake(at: .now() + Linger.time)
-        whenWritten { _, context in context.close(promise: nil) }
-    }
-
-    func close() {
-        phase = .ended
-        context?.close(promise: nil)
-    }
-
-    private func whenWritten(_ body: @escaping (IntakeConnection, ChannelHandlerContext) -> Void) {
-        guard let context else { return }
-        let written = context.eventLoop.makePromise(of: Void.self)
-        context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer()), promise: written)
-        written.futureResult.assumeIsolated().whenComplete { _ in
-            if let context = self.context { body(self, context) }
-        }
-    }
-
-    func write(_ body: (inout ByteBuffer) -> Void) {
+    /// - Parameter capacity: bytes that `body` writes, about.
+    func write(_ capacity: Int = 512, _ body: (inout ByteBuffer) -> Void) {
         guard let context, context.channel.isActive else { return }
-        var buffer = context.channel.allocator.buffer(capacity: 512)
+        var buffer = context.channel.allocator.buffer(capacity: max(capacity, 512))
         body(&buffer)
+        let count = buffer.readableBytes
         context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil)
-    }
-
-    // MARK: The time
-
-    /// Waits for the next request.
-    func rest() {
-        phase = .idle
-        let idle = NIODeadline.now() + TimeAmount(service.limits.idle)
-        wake(at: min(idle, headDue ?? idle))
-    }
-
-    /// One timer for everything: it is set anew only when it would ring too late, and looked at again when it rings. What is
-    /// done in time costs nothing.
-    func wake(at deadline: NIODeadline) {
-        due = deadline
-        if let timer {
-            guard deadline < timer.due else { return }
-            timer.task.cancel()
-        }
-        guard let context else { return }
-        timer = (
-            deadline, context.eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { self.timerRang() }
-        )
-    }
-
-    private func timerRang() {
-        timer = nil
-        guard phase != .ended else { return }
-        if due <= .now() { timeIsOver() } else { wake(at: due) }
-        pump()
-    }
-
-    private func timeIsOver() {
-        switch phase {
-        case .asking, .reading, .deciding: late()
-        case .idle, .discarding, .ending: close()
-        case .ended: break
-        }
+        if !context.channel.isWritable { answerIsUnread(count + input.byteCount) }
     }
 }

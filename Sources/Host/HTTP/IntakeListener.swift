@@ -10,7 +10,6 @@ import NIOSSL
 final class IntakeListener: Sendable {
     private struct State {
         var server: (any Channel)?
-        var connections: [ObjectIdentifier: any Channel] = [:]
         var isStopping = false
     }
 
@@ -46,6 +45,10 @@ final class IntakeListener: Sendable {
             }
             // A sender may end its side after its request, and still wants its answer.
             .childChannelOption(.allowRemoteHalfClosure, value: true)
+            // What is read ahead of a connection's turn is held, so no more than one read of it.
+            .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelOption(.writeBufferWaterMark, value: AnswerPace.waterMark)
+            .childChannelOption(.tcpOption(AnswerPace.unsentOption), value: AnswerPace.unsent)
             .childChannelInitializer { [self] channel in
                 channel.eventLoop.makeCompletedFuture { try begin(channel) }
             }
@@ -63,32 +66,28 @@ final class IntakeListener: Sendable {
 
     /// Accepts nobody any more, and ends every connection: one with a request in work after its answer.
     func stop() async {
-        let (server, connections) = state.withLockedValue { state in
+        let server = state.withLockedValue { state in
             state.isStopping = true
-            return (state.server, Array(state.connections.values))
+            return state.server
         }
         try? await server?.close()
+        let connections = open.channels
         for channel in connections { channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
         for channel in connections { try? await channel.closeFuture.get() }
     }
 
     private func begin(_ channel: any Channel) throws {
-        guard open.begin() else { throw ChannelError.eof }
-        let key = ObjectIdentifier(channel)
-        let isStopping = state.withLockedValue { state in
-            if !state.isStopping { state.connections[key] = channel }
-            return state.isStopping
-        }
-        channel.closeFuture.whenComplete { [self] _ in
-            open.end()
-            state.withLockedValue { _ = $0.connections.removeValue(forKey: key) }
-        }
-        if isStopping { throw ChannelError.eof }
+        guard let place = open.open(channel) else { throw ChannelError.eof }
+        // `stop` closes those that are open by then.
+        if state.withLockedValue({ $0.isStopping }) { throw ChannelError.eof }
         let share = shares[channel.eventLoop]
-        let connection = IntakeConnection(service, share.executor, share.lines.value)
+        let connection = IntakeConnection(service, share.executor, share.lines.value, place)
         let pipeline = channel.pipeline.syncOperations
-        if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls.current)) }
-        try pipeline.addHandler(ConnectionInput.Bytes(connection))
+        if let tls {
+            try pipeline.addHandler(ConnectionSocket(connection))
+            try pipeline.addHandler(NIOSSLServerHandler(context: tls.current))
+        }
+        try pipeline.addHandler(ConnectionBytes(connection))
         try pipeline.addHandler(ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: Self.limits)))
         try pipeline.addHandler(connection)
     }
@@ -96,9 +95,9 @@ final class IntakeListener: Sendable {
     /// A head's bytes and fields, at most.
     private static var limits: NIOHTTPDecoderLimitConfiguration {
         var limits = NIOHTTPDecoderLimitConfiguration()
-        limits.maxHeaderFieldSize = 80 << 10
-        limits.maxHeaderListSize = 80 << 10
-        limits.maxHeaderFieldCount = 1_000
+        limits.maxHeaderFieldSize = RequestHead.mostBytes
+        limits.maxHeaderListSize = RequestHead.mostBytes
+        limits.maxHeaderFieldCount = RequestHead.mostFields
         return limits
     }
 }

@@ -66,6 +66,7 @@ final class IntakeService: Sendable {
         if let type = head.mediaType, type != "application/json", !type.hasSuffix("+json") {
             return .refused(.wrongMediaType)
         }
+        if head.isEncoded { return .refused(.wrongContentCoding) }
         switch authenticator.early(destination.route, authorization: head.authorization, field: head.value) {
         case .ask(let review): return .ask(review)
         case .decided(let decision): return judge(decision, head, destination)
@@ -93,6 +94,13 @@ final class IntakeService: Sendable {
     var late: Refusal {
         .overloaded(detail: "the request was not done within \(ConfigReader.text(limits.deadline))")
     }
+
+    var full: Refusal { .overloaded(detail: "\(limits.inFlight) requests in flight") }
+
+    /// Whether an answer shows that its sender belongs here: a refusal for the host's own reasons does.
+    func isGood(_ answer: IntakeAnswer) -> Bool { !(400..<500).contains(StatusTable.status(of: answer)) }
+
+    func ended(_ reason: ConnectionEnd) { metrics.connectionEnded(listener: "senders", reason) }
 
     /// A request that was read whole.
     struct Whole: Sendable {
@@ -179,6 +187,8 @@ final class RequestInWork {
     var body: [UInt8] = []
     /// Of the body.
     var bytes = 0
+    /// As many there were when its pace was last looked at.
+    var bytesAtLook = 0
     var ticket: InFlight.Ticket?
     var task: Task<Void, Never>?
 

@@ -2,6 +2,11 @@ import NIOHTTP1
 
 /// A request's head, as far as this host reads it, gathered in one pass over its fields. A class: it is handed around a lot.
 final class RequestHead: Sendable {
+    /// Bytes of a head. It counts in no limit, and each connection may send one; nginx has the same bound. The largest known is
+    /// a service account's token of 2 kB behind a proxy that adds some fields.
+    static let mostBytes = 32 << 10
+    static let mostFields = 200
+
     let method: HTTPMethod
     /// Without query.
     let path: String
@@ -19,6 +24,10 @@ final class RequestHead: Sendable {
     /// It asks for another protocol behind this request: the decoder reads none of what follows.
     let isLast: Bool
     let authorization: String?
+    /// The rule of HTTP/1.1 that the head breaks, for its 400.
+    let fault: String?
+    /// The body has another coding than `identity`.
+    let isEncoded: Bool
 
     init(_ head: HTTPRequestHead, _ ids: inout RequestID.Sequence) {
         method = head.method
@@ -30,10 +39,18 @@ final class RequestHead: Sendable {
         var length: String?
         var expect: String?
         var authorization: String?
+        var coding: String?
+        var hosts = 0
+        var isHostValid = true
         var isChunked = false
         var isLast = head.method == .CONNECT
         for (name, value) in head.headers {
             switch name.utf8.count {
+            case 4:
+                if Self.isNamed(name, "host") {
+                    hosts += 1
+                    isHostValid = isHostValid && Self.isHost(value)
+                }
             case 6: if Self.isNamed(name, "expect") { Self.join(&expect, value) }
             case 7: if Self.isNamed(name, "upgrade") { isLast = true }
             case 12:
@@ -44,6 +61,7 @@ final class RequestHead: Sendable {
                 }
             case 13: if Self.isNamed(name, "authorization") { Self.join(&authorization, value) }
             case 14: if Self.isNamed(name, "content-length") { Self.join(&length, value) }
+            case 16: if Self.isNamed(name, "content-encoding") { Self.join(&coding, value) }
             case 17: if Self.isNamed(name, "transfer-encoding") { isChunked = true }
             default: break
             }
@@ -54,6 +72,12 @@ final class RequestHead: Sendable {
         self.isLast = isLast
         expectsContinue = expect.map { $0.lowercased() == "100-continue" } ?? false
         self.authorization = authorization
+        // RFC 9112, 3.2: who takes two is told two stories by a proxy.
+        fault =
+            hosts == 1 && isHostValid || hosts == 0 && head.version.minor == 0
+            ? nil
+            : hosts == 1 ? "the Host header is not a host" : "a request has one Host header; this one has \(hosts)"
+        isEncoded = coding.map { !$0.isEmpty && $0.lowercased() != "identity" } ?? false
         if let id, RequestID.isSane(id) { self.id = id } else { self.id = ids.next() }
     }
 
@@ -99,6 +123,21 @@ final class RequestHead: Sendable {
     ///   one of them.
     private static func isNamed(_ name: String, _ lower: StaticString) -> Bool {
         lower.withUTF8Buffer { lower in name.utf8.elementsEqual(lower) { $0 | 0x20 == $1 } }
+    }
+
+    /// RFC 9110, 7.2: a name or an address and perhaps a port. It may be empty. The host is not looked up; this keeps out bytes
+    /// that a proxy reads as the end of it.
+    static func isHost(_ value: String) -> Bool {
+        value.utf8.allSatisfy {
+            switch $0 {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: ":"),
+                UInt8(ascii: "-")...UInt8(ascii: "."), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "["),
+                UInt8(ascii: "]"), UInt8(ascii: "_"), UInt8(ascii: "~"), UInt8(ascii: "%"), UInt8(ascii: "!"),
+                UInt8(ascii: "$"), UInt8(ascii: "&")...UInt8(ascii: "+"), UInt8(ascii: ";"), UInt8(ascii: "="):
+                true
+            default: false
+            }
+        }
     }
 
     private static func join(_ known: inout String?, _ value: String) {

@@ -10,11 +10,11 @@ import SignalKit
 /// | ≥ 1 signal `accepted` | 201 |
 /// | none accepted, ≥ 1 `duplicate`, `aggregated` or `resolved` | 202 |
 /// | only `filtered`, `ignored`, `dead-lettered`, or no signal at all | 200 |
-/// | the body is not what the adapter reads | 400 |
+/// | the body is not what the adapter reads; the request breaks a rule of HTTP/1.1 | 400 |
 /// | no or wrong credentials / known but not allowed | 401 / 403 |
 /// | unknown path / wrong method | 404 / 405 |
 /// | body over the limit | 413 |
-/// | content type present and not JSON | 415 |
+/// | content type present and not JSON; content coding other than `identity` | 415 |
 /// | a bug | 500 |
 enum StatusTable {
     /// The status, and the verdict that gave it as one word for the whole request; `empty` when it held nothing.
@@ -64,6 +64,12 @@ enum StatusTable {
             Problem(
                 word: "wrong-media-type", title: "Not JSON", status: 415,
                 detail: "send application/json, or no content type")
+        case .wrongContentCoding:
+            Problem(
+                word: "wrong-content-coding", title: "Content coding not supported", status: 415,
+                detail: "send the body without content coding (Content-Encoding: identity, or no such header)")
+        case .badRequest(let detail):
+            Problem(word: "bad-request", title: "Not a valid HTTP/1.1 request", status: 400, detail: detail)
         case .bug:
             Problem(word: "bug", title: "A fault of the host", status: 500)
         }
@@ -79,6 +85,8 @@ enum StatusTable {
             let problem = problem(of: refusal)
             var reply = problem.reply(instance: instance, requestID: requestID)
             if problem.status == 503 { reply.headers.append((.retryAfter, String(retryAfter))) }
+            // RFC 9110, 15.5.16: it tells the sender that the coding was the reason.
+            if case .wrongContentCoding = refusal { reply.headers.append((.acceptEncoding, "identity")) }
             if case .wrongMethod(let allowed) = refusal { reply.headers.append((.allow, allowed)) }
             if case .unauthenticated(let scheme) = refusal { reply.headers.append((.wwwAuthenticate, scheme)) }
             return reply

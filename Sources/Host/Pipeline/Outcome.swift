@@ -34,6 +34,10 @@ enum Refusal: Sendable, Equatable {
     case wrongMethod(allowed: String)
     case tooLarge(limit: Int)
     case wrongMediaType
+    /// The body is compressed.
+    case wrongContentCoding
+    /// A request that breaks a rule of HTTP/1.1.
+    case badRequest(detail: String)
     /// What can't happen did. On the road of a signal nothing can throw what is not among these; the operator API may say it.
     case bug
 }

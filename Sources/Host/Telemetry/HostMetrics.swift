@@ -33,8 +33,9 @@ final class HostMetrics: Sendable {
         self.registry = registry
         gateDuration = registry.histogram("portcullis_gate_duration_seconds", "Time of one request at the gate.")
         up = registry.gauge("portcullis_store_up", "1 while the store is verified and in use.")
-        requestsInFlight = registry.gauge("portcullis_requests_in_flight", "Requests being read or decided.")
-        bytesInFlight = registry.gauge("portcullis_bytes_in_flight", "Bytes of bodies in memory.")
+        requestsInFlight = registry.gauge(
+            "portcullis_requests_in_flight", "Requests being decided, and answers that wait for their reader.")
+        bytesInFlight = registry.gauge("portcullis_bytes_in_flight", "Bytes of bodies and of unread answers in memory.")
         stormsOpen = registry.gauge("portcullis_storms_open", "Storms that still grow.")
     }
 
@@ -61,7 +62,10 @@ final class HostMetrics: Sendable {
             watchGap(source.name, .zero)
             sourceDropped(source.name, by: 0)
         }
-        for listener in ["senders", "operators"] { connectionRefused(listener: listener, by: 0) }
+        for listener in ["senders", "operators"] {
+            connectionRefused(listener: listener, by: 0)
+            for reason in ConnectionEnd.allCases { connectionEnded(listener: listener, reason, by: 0) }
+        }
         for reason in ["expired", "forgotten"] { ended(reason, 0) }
         missedFiring(0)
         logLinesDropped(0)
@@ -149,6 +153,13 @@ final class HostMetrics: Sendable {
         registry.counter(
             "portcullis_connections_refused_total", "Connections closed at once, past the bound.",
             [("listener", listener)]
+        ).increment(by: Int64(count))
+    }
+
+    func connectionEnded(listener: String, _ reason: ConnectionEnd, by count: Int = 1) {
+        registry.counter(
+            "portcullis_connections_cut_total", "Connections that the host closed before their time.",
+            [("listener", listener), ("reason", reason.rawValue)]
         ).increment(by: Int64(count))
     }
 

@@ -164,35 +164,7 @@ import Testing
         }
     }
 
-    @Test func aConnectionPastTheBoundIsClosedAtOnceAndTheOthersGoOn() async throws {
-        var limits = HostConfiguration.Limits()
-        limits.connections = 2
-        let request = Array("GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n".utf8)
-        try await Listeners.serving(limits: limits) { served in
-            func answered(_ connection: HTTPConnection) async -> Bool {
-                guard (try? await connection.send(request)) != nil else { return false }
-                return (try? await connection.response())?.status == 200
-            }
-            func opened(_ what: String) async throws -> HTTPConnection {
-                try await eventually(find: what) {
-                    let connection = try HTTPConnection(port: served.http.port)
-                    return await answered(connection) ? connection : nil
-                }
-            }
-            let first = try await opened("a place")
-            let second = try await opened("another place")
-            let third = try HTTPConnection(port: served.http.port)
-            try await third.awaitEnd()
-            #expect(await answered(first))
-            second.close()
-            _ = try await opened("the place that is free again")
-            let refused = try await served.admin.get("/metrics").text.split(separator: "\n")
-                .first { $0.hasPrefix("portcullis_connections_refused_total{listener=\"senders\"}") }
-            #expect(refused.map { !$0.hasSuffix(" 0") } == true)
-        }
-    }
-
-    @Test func aConnectionWithoutARequestIsClosedInTheEnd() async throws {
+    @Test func anIdleConnectionIsClosedInTheEnd() async throws {
         let (gate, open) = AsyncStream<Void>.makeStream()
         let intake = Listeners.Intake { for await _ in gate {} }
         var limits = HostConfiguration.Limits()
@@ -208,6 +180,8 @@ import Testing
                 try await eventually("a request in work") { !intake.requests.withLockedValue { $0.isEmpty } }
 
                 let idle = try HTTPConnection(port: served.http.port)
+                try await idle.send(Array("GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n".utf8))
+                #expect(try await idle.response().status == 200)
                 try await idle.awaitEnd()
                 // One whose request is in work is not idle, and one of a host with more patience has its time.
                 open.finish()

@@ -24,14 +24,20 @@ struct Listeners {
     final class Intake: Taking {
         let requests = NIOLockedValueBox<[InboundRequest]>([])
         private let hold: @Sendable () async -> Void
-        init(hold: @escaping @Sendable () async -> Void = {}) { self.hold = hold }
+        private let deadLetters: Int
+
+        /// - Parameter deadLetters: of each answer: 100 bytes each.
+        init(deadLetters: Int = 0, hold: @escaping @Sendable () async -> Void = {}) {
+            (self.deadLetters, self.hold) = (deadLetters, hold)
+        }
         func take(
             _ request: InboundRequest, route: HostConfiguration.Route, requestID: String, eventLoop: (any EventLoop)?,
             deadline: ContinuousClock.Instant
         ) async -> IntakeAnswer {
             requests.withLockedValue { $0.append(request) }
             await hold()
-            return .taken(Outcome(signals: [], deadLetters: []))
+            let reason = String(repeating: "x", count: 80)
+            return .taken(Outcome(signals: [], deadLetters: (0..<deadLetters).map { ($0, reason) }))
         }
     }
 
@@ -89,6 +95,17 @@ struct Listeners {
             throw error
         }
         await end()
+    }
+}
+
+extension Listeners {
+    /// A sample of `/metrics`, by its name with labels; 0 when it has never been counted.
+    func metric(_ name: String) async throws -> Double {
+        let text = try await admin.get("/metrics").text
+        for line in text.split(separator: "\n") where line.hasPrefix(name + " ") {
+            return Double(line.dropFirst(name.count + 1)) ?? .nan
+        }
+        return 0
     }
 }
 

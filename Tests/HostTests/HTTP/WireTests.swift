@@ -35,6 +35,22 @@ import Testing
         }
     }
 
+    @Test func anOperatorsRequestsInARowAreAnsweredInTheirOrder() async throws {
+        try await Listeners.serving { served in
+            let connection = try HTTPConnection(port: served.admin.port)
+            let paths = (0..<40).map { "/api/v1/r\($0)" }
+            let requests = paths.map { "GET \($0) HTTP/1.1\r\nHost: x\r\n\r\n" }.joined()
+            // Ended behind them, as a command does that needs nothing more.
+            _ = try connection.push(Array(requests.utf8))
+            try await connection.endWriting()
+            let told = try await connection.textToEnd()
+            let bodies = told.split(separator: "\r\n").filter { $0.contains("\"path\"") }.joined()
+            #expect(
+                bodies.split(separator: "\"path\":\"").dropFirst().map { "/api/v1" + $0.prefix { $0 != "\"" } } == paths
+            )
+        }
+    }
+
     @Test func aSenderThatEndsItsSideHasItsAnswersStill() async throws {
         let intake = Listeners.Intake { try? await Task.sleep(for: .milliseconds(50)) }
         try await Listeners.serving(intake) { served in
@@ -75,12 +91,60 @@ import Testing
         }
     }
 
-    @Test func aChunkThatIsNoneEndsItsConnection() async throws {
-        try await Listeners.serving { served in
-            let told = try await exchange(served, head("n", "Transfer-Encoding: chunked") + "2\r\n[]\r\nnone\r\n")
-            #expect(told == "")
+    @Test func aMalformedChunkIsABadRequest() async throws {
+        let intake = Listeners.Intake()
+        try await Listeners.serving(intake) { served in
+            for chunks in ["2\r\n[]\r\nnone\r\n", "2\r\n[]", "-1\r\n[]\r\n", "2\r\n[]x\r\n0\r\n\r\n"] {
+                let connection = try HTTPConnection(port: served.http.port)
+                let isWhole = chunks != "2\r\n[]"
+                // What follows is unread when the answer is sent; it must not become a reset that hides the answer.
+                let rest = isWhole ? String(repeating: "rest\r\n", count: 1_000) : "\n\n\n"
+                _ = try connection.push(Array((head("n", "Transfer-Encoding: chunked") + chunks + rest).utf8))
+                let answer = try await connection.response()
+                #expect(answer.status == 400 && answer.headers["connection"] == "close", "\(chunks)")
+                #expect(answer.headers["content-type"] == "application/problem+json")
+                #expect(answer.text.contains("bad-request"))
+                try await connection.endWriting()
+                try await connection.awaitEnd()
+            }
+            #expect(intake.requests.withLockedValue { $0.isEmpty })
             let line = try await eventually(find: "its line") { served.log.requests("n", "status", "bytes").first }
-            #expect(line == ["cut", "2"])
+            #expect(line == ["400", "2"])
+        }
+    }
+
+    @Test(arguments: [true, false]) func aRequestHasOneHost(_ ofSenders: Bool) async throws {
+        try await Listeners.serving { served in
+            let (port, path) = ofSenders ? (served.http.port, "/-/ready") : (served.admin.port, "/livez")
+            let cases: [(version: String, hosts: [String], status: Int)] =
+                [
+                    ("1.1", ["Host: x"], 200), ("1.1", ["Host:"], 200), ("1.1", ["Host: [::1]:8080"], 200),
+                    ("1.0", [], 200), ("1.1", [], 400), ("1.1", ["Host: x", "Host: y"], 400),
+                    ("1.1", ["Host: x", "host: x"], 400), ("1.0", ["Host: x", "Host: y"], 400),
+                ] + ["x, y", "x y", "x/y", "user@x", "x\"y"].map { ("1.1", ["Host: \($0)"], 400) }
+            for (version, hosts, status) in cases {
+                let fields = (hosts + ["Connection: close"]).map { $0 + "\r\n" }.joined()
+                let request = Array("GET \(path) HTTP/\(version)\r\n\(fields)\r\n".utf8)
+                let answer = try await HTTP(port: port).send(request)
+                #expect(answer.status == status, "\(version) \(hosts)")
+            }
+        }
+    }
+
+    @Test func aCompressedBodyIsRefusedByItsCoding() async throws {
+        try await Listeners.serving { served in
+            for path in ["/in", "/api/v2/alerts"] {
+                for coding in ["gzip", "GZIP", "deflate", "br", "zstd", "identity, gzip"] {
+                    let refused = try await served.http.post(
+                        path, [0x1f, 0x8b, 8, 0], headers: ["Content-Encoding": coding])
+                    #expect(refused.status == 415, "\(coding)")
+                    #expect(refused.text.contains("content coding"), "\(refused.text)")
+                    #expect(refused.headers["accept-encoding"] == "identity")
+                    #expect(refused.headers["content-type"] == "application/problem+json")
+                }
+                let plain = try await served.http.post(path, "[]", headers: ["Content-Encoding": "identity"])
+                #expect(plain.status == 200)
+            }
         }
     }
 
