@@ -2,11 +2,14 @@ import NIOConcurrencyHelpers
 
 /// Requests and bytes that this host holds at once, bounded. Past a bound the answer is a 503.
 ///
-/// A request counts from the end of its body: a body that never ends takes no request's place. Its bytes count as they
-/// come. An answer that its client does not read counts as a request, with its bytes.
+/// A request takes a place at the end of its body: a body that never ends takes none. Its bytes count as they come. An
+/// answer that its client does not read takes a place too, with its bytes.
 final class InFlight: Sendable {
     private struct State {
+        /// From a head to the end of its answer.
         var requests = 0
+        /// Those of them that take a place.
+        var places = 0
         var bytes = 0
         var slow: [PeerAddress: (bodies: Int, bytes: Int)] = [:]
         var waiting: [CheckedContinuation<Void, Never>] = []
@@ -38,28 +41,32 @@ final class InFlight: Sendable {
     /// What one request holds; it must be given back with `end`.
     struct Ticket: Sendable {
         fileprivate(set) var bytes = 0
-        fileprivate var isCounted = false
+        fileprivate var hasPlace = false
         fileprivate var slow: (peer: PeerAddress, bytes: Int)?
-
-        /// Of a request whose body begins.
-        init() {}
     }
 
-    /// Whether one more request fits now. It is asked before a body is read, so that a refusal costs nothing.
-    var hasRoom: Bool { state.withLockedValue { $0.requests < requests } }
-
-    /// Counts a request whose body is whole.
-    /// - Returns: false when there is no room.
-    func begin(_ ticket: inout Ticket) -> Bool {
+    /// A request whose body begins.
+    /// - Returns: nil when it would find no place now: a refusal before the body is read costs nothing.
+    func begin() -> Ticket? {
         let fits = state.withLockedValue { state in
-            guard state.requests < requests else { return false }
+            guard state.places < requests else { return false }
             state.requests += 1
             return true
         }
-        guard fits else { return false }
-        ticket.isCounted = true
+        guard fits else { return nil }
         metrics.inFlight(requests: 1, bytes: 0)
-        return true
+        return Ticket()
+    }
+
+    /// A place for a request whose body is whole.
+    /// - Returns: false when there is none.
+    func takePlace(_ ticket: inout Ticket) -> Bool {
+        ticket.hasPlace = state.withLockedValue { state in
+            guard state.places < requests else { return false }
+            state.places += 1
+            return true
+        }
+        return ticket.hasPlace
     }
 
     /// - Returns: false when there is no room; then nothing was added.
@@ -79,11 +86,12 @@ final class InFlight: Sendable {
     func unread(_ count: Int) -> Ticket {
         state.withLockedValue { state in
             state.requests += 1
+            state.places += 1
             state.bytes += count
         }
         metrics.inFlight(requests: 1, bytes: count)
         var ticket = Ticket()
-        (ticket.isCounted, ticket.bytes) = (true, count)
+        (ticket.hasPlace, ticket.bytes) = (true, count)
         return ticket
     }
 
@@ -109,11 +117,12 @@ final class InFlight: Sendable {
                 let left = (bodies: held.bodies - 1, bytes: held.bytes - slow.bytes)
                 state.slow[slow.peer] = left.bodies > 0 ? left : nil
             }
-            if ticket.isCounted { state.requests -= 1 }
+            state.requests -= 1
+            if ticket.hasPlace { state.places -= 1 }
             state.bytes -= ticket.bytes
             return state.takeWaiting()
         }
-        metrics.inFlight(requests: ticket.isCounted ? -1 : 0, bytes: -ticket.bytes)
+        metrics.inFlight(requests: -1, bytes: -ticket.bytes)
         for continuation in waiting { continuation.resume() }
     }
 

@@ -76,9 +76,9 @@ extension IntakeConnection {
         case .refused(let refusal): return refuse(refusal)
         case .goOn, .ask: break
         }
-        guard service.inFlight.hasRoom else { return refuse(service.full) }
+        guard let ticket = service.inFlight.begin() else { return refuse(service.full) }
         if request.head.expectsContinue { write { $0.writeContinue() } }
-        request.ticket = InFlight.Ticket()
+        request.ticket = ticket
         phase = .reading
     }
 
@@ -139,7 +139,7 @@ extension IntakeConnection {
         guard let context, let request, let destination = request.destination, var ticket = request.ticket else {
             return
         }
-        guard service.inFlight.begin(&ticket) else {
+        guard service.inFlight.takePlace(&ticket) else {
             _ = giveUp()
             return conclude(request, .refused(service.full), then: closes ? .close : nil, hasRest: false)
         }

@@ -34,7 +34,7 @@ final class HostMetrics: Sendable {
         gateDuration = registry.histogram("portcullis_gate_duration_seconds", "Time of one request at the gate.")
         up = registry.gauge("portcullis_store_up", "1 while the store is verified and in use.")
         requestsInFlight = registry.gauge(
-            "portcullis_requests_in_flight", "Requests being decided, and answers that wait for their reader.")
+            "portcullis_requests_in_flight", "Requests being read or decided, and answers that wait for their reader.")
         bytesInFlight = registry.gauge("portcullis_bytes_in_flight", "Bytes of bodies and of unread answers in memory.")
         stormsOpen = registry.gauge("portcullis_storms_open", "Storms that still grow.")
     }
