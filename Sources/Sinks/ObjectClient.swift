@@ -52,7 +52,12 @@ struct ObjectClient: Sendable {
         var next = ""
         repeat {
             let more = next.isEmpty ? "" : "&continue=" + KubernetesRequest.encoded(next)
-            let answer = try await send(KubernetesRequest(.get, path + more), until: deadline)
+            let answer: KubernetesResponse
+            do throws(KubernetesError) {
+                answer = try await send(KubernetesRequest(.get, path + more), until: deadline)
+            } catch  where error.code == .expired && !next.isEmpty {
+                throw KubernetesError(.conflict, "a page of a list came too late")
+            }
             let page = try listed(in: answer, label: label, values: values)
             seen += page.items.compactMap(shape.seen)
             next = page.next

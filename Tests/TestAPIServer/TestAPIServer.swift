@@ -21,6 +21,10 @@ public final class TestAPIServer: Sendable {
         var faults: [Fault] = []
         var requests: [APIRequest] = []
     }
+    /// A closure that is itself the value of a box is wrapped once more at each access, until a call of it fills the stack.
+    private struct Answering: Sendable {
+        var answer: (@Sendable (APIRequest) -> Served)?
+    }
     private let state = NIOLockedValueBox(State())
     private let token: String?
     private let channel: any Channel
@@ -39,7 +43,7 @@ public final class TestAPIServer: Sendable {
                 configuration: .makeServerConfiguration(
                     certificateChain: certificates.map { .certificate($0) }, privateKey: .privateKey(key)))
         }
-        let asked = NIOLockedValueBox<(@Sendable (APIRequest) -> Served)?>(nil)
+        let asked = NIOLockedValueBox(Answering())
         channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelInitializer { [context] channel in
@@ -49,12 +53,12 @@ public final class TestAPIServer: Sendable {
                     }
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline()
                     try channel.pipeline.syncOperations.addHandler(
-                        Connection { request in asked.withLockedValue { $0 }?(request) ?? .reset })
+                        Connection { request in asked.withLockedValue { $0.answer }?(request) ?? .reset })
                 }
             }
             .bind(host: "127.0.0.1", port: port).get()
         self.port = channel.localAddress?.port ?? 0
-        asked.withLockedValue { $0 = { [weak self] in self?.answer($0) ?? .reset } }
+        asked.withLockedValue { $0.answer = { [weak self] in self?.answer($0) ?? .reset } }
     }
 
     /// Refuses connections from now on; those that are open live on.

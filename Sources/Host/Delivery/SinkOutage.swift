@@ -3,7 +3,7 @@
 struct SinkOutage: Sendable {
     /// From one try to the next; the end of an outage is seen within the second one.
     static let standard = BackOff(first: .seconds(1), most: .seconds(10))
-    /// Failed deliveries that are remembered. One that is not may only be tried more often.
+    /// Failed deliveries that are remembered; past it all are forgotten. One that is forgotten is only tried more often.
     static let most = 1_024
 
     /// By member, how many other deliveries had succeeded when it failed.
@@ -30,7 +30,9 @@ struct SinkOutage: Sendable {
     func isAlone(_ member: QueueMember) -> Bool { failed[member].map { $0 < succeeded } ?? false }
 
     mutating func note(_ member: QueueMember) {
-        if failed.count < Self.most || failed[member] != nil { failed[member] = succeeded }
+        // Among them are some that another host has delivered since.
+        if failed.count >= Self.most, failed[member] == nil { failed.removeAll() }
+        failed[member] = succeeded
     }
 
     /// - Returns: until when nothing is tried.
