@@ -9,7 +9,7 @@ import SignalKit
 struct OpenFiles: Sendable, Equatable {
     /// Connections that a listener accepts beyond its bound, so that it can close them at once. Without them the kernel would hold
     /// them unanswered.
-    static let excess = 32
+    static let excess = 16
     /// The host without any connection: some 30 descriptors, and as many again for files that are opened for a moment and for a restart
     /// of redis-server.
     static let own = 64
