@@ -1,3 +1,5 @@
+import Glibc
+
 /// One direction of a connection: what was read and has not passed yet.
 final class FaultProxyPipe {
     private struct Piece {
@@ -80,17 +82,28 @@ final class FaultProxyPipe {
             }
         }
         for (_, id) in found { wire.traps[id]?.isSprung = true }
-        tail = seen.suffix(256)
+        tail = Array(seen[max(0, seen.count - 256)...])
         return found.sorted { $0.place < $1.place }
     }
 
+    /// By libc: all scripts of a host pass here with each new connection, and a debug build that looks at each byte holds them
+    /// for longer than the host waits.
     static func place(of pattern: [UInt8], in bytes: [UInt8]) -> Int? {
-        guard let first = pattern.first, bytes.count >= pattern.count else { return nil }
-        for start in 0...(bytes.count - pattern.count)
-        where bytes[start] == first && bytes[start..<start + pattern.count].elementsEqual(pattern) {
-            return start
+        guard let first = pattern.first else { return nil }
+        return bytes.withUnsafeBytes { bytes -> Int? in
+            pattern.withUnsafeBytes { pattern -> Int? in
+                guard let base = bytes.baseAddress, let words = pattern.baseAddress else { return nil }
+                var start = 0
+                while bytes.count - start >= pattern.count,
+                    let hit = memchr(base + start, Int32(first), bytes.count - pattern.count - start + 1)
+                {
+                    start = UnsafeRawPointer(hit) - base
+                    if memcmp(hit, words, pattern.count) == 0 { return start }
+                    start += 1
+                }
+                return nil
+            }
         }
-        return nil
     }
 
     // MARK: Passing on
