@@ -22,7 +22,8 @@ struct Serve: Sendable {
         }
         // Of an embedded store no other host takes part.
         let host = if case .embedded = configuration.state.store { "" } else { RequestID.new() }
-        let gate = Gate(configuration, host: host, log: log, witness: StoreWitness(metrics: metrics, log: log))
+        let gate = Gate(
+            configuration, host: host, session: HostSession(isAlone: host.isEmpty), log: log, witness: StoreWitness(metrics: metrics, log: log))
         let scripts = DeliveryScripts(configuration)
         let sources = SourceScripts(configuration)
         try await StoreSession.with(
@@ -43,6 +44,7 @@ struct Serve: Sendable {
         // A signal came meanwhile: nothing has been taken.
         try Task.checkCancellation()
         let delivery = DeliveryService(configuration, store: deliveryStore, metrics: metrics, log: log)
+        gate.dispatches(to: delivery)
         let intake = Intake(
             policies: PolicyChain(policies: configuration.policies), gate: gate, store: session.store, metrics: metrics,
             log: log, wakeDelivery: delivery.wake, hands: delivery, failPoint: FailPoint.hit,
@@ -59,7 +61,7 @@ struct Serve: Sendable {
             group: session.group, files: files, answered: { FailPoint.hit(.answered) })
 
         let deliveries = Task { await delivery.run() }
-        let beating = Task { await gate.heartbeat.run(in: session.store) }
+        let beating = Task { await gate.keepSession(in: session.store) }
         let fetching = Task { await fetch(sources, intake, session.store, gaps) }
         let failure = await firstEnd(of: http, deliveryStore, stop)
         // Every request ends by its deadline; a sender that does not read its answer must not keep the host.
@@ -68,10 +70,11 @@ struct Serve: Sendable {
         await bounded(by: deadline * 2) { await http.stop() }
         await bounded(by: .seconds(2)) { await fetching.value }
         delivery.stop()
-        // Nor must a sink that hangs: its claims come back by themselves.
+        // Nor must a sink that hangs: its deliveries are due when the session ends.
         await bounded(by: deadline) { await deliveries.value }
         await bounded(by: .seconds(2)) { await http.stopAdmin() }
         beating.cancel()
+        await bounded(by: .seconds(2)) { await beating.value }
         if let failure { throw failure }
         log.notice("stopped")
     }

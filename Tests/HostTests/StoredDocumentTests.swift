@@ -43,7 +43,7 @@ import Testing
     @Test func aSinkIsToldTheSame_AndSoIsAnOperator() async throws {
         let rig = try await Rig(sinks: [("file", .refuse), ("other", .refuse)])
         let signal = try Rig.signal(note: String(repeating: "words that come again, ", count: 50))
-        _ = await rig.decide(to: Hands(1, isForLater: true), signal)
+        _ = await rig.decide(to: Workers(of: rig, 1, isForLater: true), signal)
         let key = Array("{test}:d:".utf8) + signal.fingerprint.bytes
         let stored = try #require(try await rig.answer("GET", [key]).bytesValue)
         let plain = SignalDocument.encode(signal.signal)
@@ -64,7 +64,7 @@ import Testing
         let signal = try Rig.signal()
         _ = await rig.decide(signal)
         _ = try await rig.answer("SET", [Array("{test}:d:".utf8) + signal.fingerprint.bytes, [1, 2, 3]])
-        let found = try await rig.delivery.claim("file", as: ClaimTicket(), most: 1)
+        let found = try await rig.delivery.claim("file", by: rig.call(), most: 1)
         #expect(found.claims.isEmpty)
         #expect(found.faults == ["\(signal.fingerprint) makes no delivery"])
         #expect(try await rig.number("ZCARD", "{test}:q:file") == 1)

@@ -22,13 +22,33 @@ struct QueueMember: Hashable, Sendable {
     init(_ bytes: [UInt8]) { self.bytes = bytes }
 }
 
-/// A delivery that this host may hand to its sink until the lease ends.
+/// A delivery that is in flight at this host.
 struct Claim: Sendable {
+    /// So many sessions may end with a delivery in flight before it counts against it: until then it may have been a neighbour's fault.
+    static let innocent = 3
+
     let member: QueueMember
-    let token: LeaseToken
-    /// From 1.
-    let attempt: Int
+    /// By which claim, or call of the gate: the fence of all that is said of the delivery.
+    let call: SessionCall
+    /// Earlier deliveries of this state that failed.
+    let failed: Int
+    /// Sessions that ended with it in flight.
+    let ended: Int
     let delivery: Delivery
+
+    /// From 1. Above 1 the sink may know the delivery.
+    var attempt: Int { failed + ended + 1 }
+    /// Of those that are counted for giving up, with this one.
+    var counted: Int { failed + max(0, ended - Self.innocent) + 1 }
+    /// It may be what ends sessions: nothing else is delivered beside it.
+    var isAlone: Bool { ended >= Self.innocent }
+
+    var held: Held { Held(member: member, call: call) }
+
+    struct Held: Hashable, Sendable {
+        let member: QueueMember
+        let call: SessionCall
+    }
 }
 
 /// A delivery that comes again after a delay.
@@ -37,24 +57,4 @@ struct FailedDelivery: Sendable {
     let delay: Duration
     /// False after an error about the whole sink.
     var usesAttempt = true
-}
-
-/// Names a claim, so that it can be given back when its answer was lost.
-struct ClaimTicket: Sendable {
-    /// Whose claims they are: 8 random bytes.
-    let claimer: [UInt8] = (0..<8).map { _ in .random(in: .min ... .max) }
-    /// One more with each claim.
-    private(set) var number: Int64 = 0
-
-    mutating func next() -> ClaimTicket {
-        number += 1
-        return self
-    }
-}
-
-/// A delivery that a call of the gate may have handed over: its answer was lost.
-struct LostHandOver: Sendable {
-    let member: QueueMember
-    /// The call's number.
-    let number: UInt16
 }

@@ -19,6 +19,8 @@ struct DeliveryRoom: Sendable {
     /// The last one failed: nothing new is begun here before one that waits was delivered.
     private var hasFailed = false
     private(set) var isStopping = false
+    /// A delivery that may end the host is delivered with nothing beside it: nothing else begins.
+    var isForOne = false
 
     init(most: Int) { (self.most, limit) = (most, most) }
 
@@ -26,7 +28,7 @@ struct DeliveryRoom: Sendable {
     var isOver: Bool { isStopping && inFlight == 0 }
 
     /// Worth a call: a sink that takes many is not asked for one at a time.
-    private var isWide: Bool { !isStopping && limit - inFlight >= max(1, limit / 16) && bytes < Self.bytes }
+    private var isWide: Bool { !isStopping && !isForOne && limit - inFlight >= max(1, limit / 16) && bytes < Self.bytes }
 
     /// Keeps room for a claim.
     /// - Parameter atMost: of one call.
@@ -44,7 +46,7 @@ struct DeliveryRoom: Sendable {
     /// is the slowest of all that would wait for ever.
     mutating func keep(_ count: Int) -> Bool {
         let free = limit - inFlight - count
-        guard !isStopping, !hasFailed, free >= (isBehind ? max(1, limit / 2) : 0), bytes < Self.bytes else {
+        guard !isStopping, !isForOne, !hasFailed, free >= (isBehind ? max(1, limit / 2) : 0), bytes < Self.bytes else {
             isBehind = true
             return false
         }

@@ -6,7 +6,7 @@ import SignalKit
 struct DeliveryScripts: Sendable {
     let clockKey: String
     let prefix: String
-    let claim, giveBack, acknowledge, retry, resume, bury, sweep, stats, replay, drop, letters, storms,
+    let claim, inFlight, release, acknowledge, retry, resume, bury, sweep, stats, replay, drop, letters, storms,
         queues: RedisScript
     /// Of `deduplicate`, for records that the sweeper ends and those that a replay restores.
     let cooldown: Duration
@@ -18,10 +18,11 @@ struct DeliveryScripts: Sendable {
         }
         prefix = configuration.state.prefix
         clockKey = StoreKeys.clock(prefix)
-        claim = script("claim", PackageResources.leases_lua + PackageResources.claim_lua)
-        giveBack = script("give-back", PackageResources.leases_lua + PackageResources.giveback_lua)
-        acknowledge = script("acknowledge", PackageResources.leases_lua + PackageResources.acknowledge_lua)
-        retry = script("retry", PackageResources.leases_lua + PackageResources.retry_lua)
+        claim = script("claim", PackageResources.claim_lua)
+        inFlight = script("in-flight", PackageResources.inflight_lua)
+        release = script("release", PackageResources.release_lua)
+        acknowledge = script("acknowledge", PackageResources.current_lua + PackageResources.acknowledge_lua)
+        retry = script("retry", PackageResources.current_lua + PackageResources.retry_lua)
         resume = script("resume", PackageResources.resume_lua)
         bury = script("bury", PackageResources.bury_lua)
         sweep = script("sweep", PackageResources.sweep_lua)
@@ -30,12 +31,12 @@ struct DeliveryScripts: Sendable {
         drop = script("drop", PackageResources.drop_lua)
         letters = script("letters", PackageResources.letters_lua)
         storms = script("storms", PackageResources.storms_lua)
-        queues = script("queues", PackageResources.leases_lua + PackageResources.queues_lua)
+        queues = script("queues", PackageResources.queues_lua)
         cooldown =
             configuration.gatePolicies.lazy.compactMap { $0 as? Deduplicate }.first?.cooldown ?? .minutes(15)
     }
 
     var all: [RedisScript] {
-        [claim, giveBack, acknowledge, retry, resume, bury, sweep, stats, replay, drop, letters, storms, queues]
+        [claim, inFlight, release, acknowledge, retry, resume, bury, sweep, stats, replay, drop, letters, storms, queues]
     }
 }

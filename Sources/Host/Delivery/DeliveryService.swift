@@ -4,7 +4,7 @@ import SignalKit
 
 /// Everything of this host that runs behind the gate: a worker for each sink, the sweeper, and the sampling of what is
 /// queued.
-final class DeliveryService: DeliveryHands {
+final class DeliveryService: DirectDispatch {
     /// How often queues are looked at for what other hosts left, and records for what is due.
     static let poll = Duration.seconds(1)
     static let sampling = Duration.seconds(5)
@@ -31,30 +31,37 @@ final class DeliveryService: DeliveryHands {
     /// The gate of this host queued something.
     @Sendable func wake() { for worker in workers { worker.wake() } }
 
-    var keepUp: Bool { workers.allSatisfy(\.keepsUp) }
+    var keepsUp: Bool { workers.allSatisfy(\.keepsUp) }
 
-    func offer(_ room: Int) -> HandOverOffer? {
-        HandOverOffer(workers.indices.prefix(64).filter { workers[$0].keep(room) }, room: room)
+    func offer(_ capacity: Int) -> DispatchOffer? {
+        guard let call = store.session?.nextCall() else { return nil }
+        let sinks = workers.indices.prefix(64).filter { workers[$0].keep(capacity, for: call) }
+        return sinks.isEmpty ? nil : DispatchOffer(call: call, sinks: sinks, capacity: capacity)
     }
 
-    func take(_ handed: [HandedOver], lost: [Fingerprint], of offer: HandOverOffer, born: Int64) {
+    func dispatch(_ episodes: [DispatchedEpisode], isKnown: Bool, of offer: DispatchOffer, born: Int64) {
         var claims = [[Claim]](repeating: [], count: offer.sinks.count)
-        for item in handed {
+        var isKnown = isKnown
+        for item in episodes {
             let member = QueueMember(item.fingerprint.bytes)
             // A first telling, of a problem that was not known as firing.
             guard
                 let delivery = DeliveryDocument.signal(
                     member, item.record, item.document, isUpdate: false, born: born)
-            else { continue }
+            else {
+                isKnown = false
+                continue
+            }
             for place in claims.indices where item.sinks & 1 << UInt64(place) != 0 {
-                claims[place].append(Claim(member: member, token: item.token, attempt: 1, delivery: delivery))
+                claims[place].append(Claim(member: member, call: offer.call, failed: 0, ended: 0, delivery: delivery))
             }
         }
-        let lost = lost.map { LostHandOver(member: QueueMember($0.bytes), number: offer.number) }
         for (claims, place) in zip(claims, offer.sinks) {
-            workers[place].take(claims, lost: lost, of: offer.room, since: offer.since)
+            workers[place].dispatch(claims, isKnown: isKnown, of: offer)
         }
     }
+
+    func held(at session: SessionID) -> [HeldDelivery] { workers.flatMap { $0.held(at: session) } }
 
     /// Runs until `stop`; then what is in flight ends and is acknowledged.
     func run() async {

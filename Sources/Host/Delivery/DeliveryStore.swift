@@ -5,15 +5,17 @@ import SignalKit
 /// What the scripts of delivery answer, in Swift. Every method is one call; errors are the store's.
 struct DeliveryStore: Sendable {
     enum Acknowledgement: String, Sendable { case settled, changed, lost }
-    enum Burial: String, Sendable { case buried, changed, full, lost }
+    enum Burial: String, Sendable { case buried, changed, full, lost, absent }
 
-    /// More than a claim ever counts.
-    private static let attempts: Int64 = 2_000_000
+    /// More than is ever counted.
+    private static let counts = Int64(0)..<2_000_000
 
     let store: RedisStore
     let scripts: DeliveryScripts
-    /// Vouches for what is handed over; nil where nothing is.
+    /// Keeps what sinks are told like what senders are; nil where nothing is delivered.
     var gate: Gate?
+    /// Nil where nothing is delivered.
+    var session: HostSession? { gate?.session }
 
     func call(_ script: RedisScript, _ add: (inout RedisCommand) -> Void = { _ in }) async throws(RedisError)
         -> RedisValue
@@ -34,31 +36,35 @@ struct DeliveryStore: Sendable {
     struct Claimed: Sendable {
         var claims: [Claim] = []
         var faults: [String] = []
-        var more: Bool
+        var more = false
     }
 
-    func claim(_ sink: PluginID, as ticket: ClaimTicket, most: Int) async throws(RedisError) -> Claimed {
+    /// - Returns: nothing when the session is not in the store.
+    func claim(_ sink: PluginID, by call: SessionCall, most: Int) async throws(RedisError) -> Claimed {
         var command = RedisCommand.evalsha(scripts.claim, keys: [scripts.clockKey])
         command.add(sink.description)
         command.add(Int64(most))
-        command.add(ticket.claimer)
-        command.add(ticket.number)
+        command.add(call.session.number)
+        command.add(call.session.token)
+        command.add(call.number)
         if let gate { command.add(gate.born) }
         let exchange = try await store.sendCovered([command], on: nil)
         let reply = try exchange.values[0].get()
-        var (handed, storms) = ([ReplayMemory.Signal](), [ReplayMemory.Storm]())
-        guard let items = reply.list, let more = items.first?.int else { throw garbage("claim") }
+        var (told, storms) = ([ReplayMemory.Signal](), [ReplayMemory.Storm]())
+        guard let items = reply.list, items.count >= 2, let more = items[0].int, let now = items[1].int else {
+            throw garbage("claim")
+        }
+        guard more >= 0 else { return Claimed() }
         var found = Claimed(more: more == 1)
-        for item in items.dropFirst() {
-            guard let words = item.list, words.count == 4, let member = words[0].bytesValue, let ticks = words[1].int,
-                let attempt = words[2].int, let view = words[3].list, let kind = view.first?.string,
-                kind == "fault" || (1...Self.attempts).contains(attempt)
+        for item in items.dropFirst(2) {
+            guard let words = item.list, words.count == 4, let member = words[0].bytesValue, let failed = words[1].int,
+                let ended = words[2].int, let view = words[3].list, let kind = view.first?.string,
+                Self.counts.contains(failed), Self.counts.contains(ended)
             else { throw garbage("claim") }
             if kind == "fault" {
                 found.faults.append(view.last?.string ?? "unknown")
                 continue
             }
-            guard let token = LeaseToken(ticks: ticks) else { throw garbage("claim") }
             guard let delivery = DeliveryDocument.build(QueueMember(member), kind, view) else {
                 // Of one member: the others are delivered.
                 found.faults.append("\(QueueMember(member).name) makes no delivery")
@@ -66,53 +72,77 @@ struct DeliveryStore: Sendable {
             }
             found.claims.append(
                 Claim(
-                    member: QueueMember(member), token: token, attempt: Int(attempt), delivery: delivery))
+                    member: QueueMember(member), call: call, failed: Int(failed), ended: Int(ended), delivery: delivery))
             if kind == "storm" { storms.append(.init(id: member, version: delivery.version)) }
-            // The token is the reading of the claim, and the lease. What changed long before is no news to any replica.
+            // What changed long before is no news to any replica.
             if kind == "signal", view[4].int == 1, let fingerprint = Fingerprint(bytes: member),
-                let record = view[1].bytesValue.flatMap({ PackedRecord($0) })
+                let record = view[1].bytesValue.flatMap({ PackedRecord($0) }),
+                record.moment / 1_000 > now - ReplayMemory.age.milliseconds
             {
-                let signal = ReplayMemory.Signal(
-                    fingerprint: fingerprint, record: record, document: view.count > 7 ? view[7].bytesValue ?? [] : [],
-                    source: nil, arguments: [], isHanded: true)
-                if record.moment / 1_000
-                    > token.milliseconds - Lease.length.milliseconds - ReplayMemory.age.milliseconds
-                {
-                    handed.append(signal)
-                }
+                told.append(
+                    ReplayMemory.Signal(
+                        fingerprint: fingerprint, record: record,
+                        document: view.count > 7 ? view[7].bytesValue ?? [] : [], source: nil, arguments: [],
+                        isHanded: true))
             }
         }
         // A sink that hears of what a failover then loses would hear of it again as another episode.
-        try gate?.vouch(for: handed, storms, exchange, in: store)
+        try gate?.vouch(for: told, storms, exchange, in: store)
         return found
     }
 
-    /// What lost answers of a claim and of the gate may have made this host's is due at once. The claim takes nothing any more.
-    func giveBack(_ sink: PluginID, claim: ClaimTicket? = nil, _ handedOver: some Sequence<LostHandOver>)
-        async throws(RedisError)
-    {
-        let reply = try await call(scripts.giveBack) {
+    /// What is in flight at a session, as the store has it. Nil when the session is not in the store.
+    func inFlight(_ sink: PluginID, at session: SessionID, most: Int) async throws(RedisError) -> [Claim.Held]? {
+        let reply = try await call(scripts.inFlight) {
             $0.add(sink.description)
-            $0.add(claim?.claimer ?? [])
-            $0.add(claim?.number ?? 0)
-            for item in handedOver {
-                $0.add(Int64(item.number))
-                $0.add(item.member.bytes)
-            }
+            $0.add(session.number)
+            $0.add(session.token)
+            $0.add(Int64(most))
         }
-        guard reply.int != nil else { throw garbage("give-back") }
+        if reply.int == -1 { return nil }
+        guard let words = reply.list, words.count % 2 == 0 else { throw garbage("in-flight") }
+        var found: [Claim.Held] = []
+        for place in stride(from: 0, to: words.count, by: 2) {
+            guard let member = words[place].bytesValue, let number = words[place + 1].int else {
+                throw garbage("in-flight")
+            }
+            found.append(
+                Claim.Held(member: QueueMember(member), call: SessionCall(session: session, number: number)))
+        }
+        return found
     }
 
-    func acknowledge(_ sink: PluginID, _ claims: [Claim]) async throws(RedisError) -> [Acknowledgement] {
+    /// Makes deliveries of one session due that its host does not make.
+    func release(_ sink: PluginID, _ strays: some Collection<Claim.Held>, of session: SessionID)
+        async throws(RedisError)
+    {
+        let reply = try await call(scripts.release) {
+            $0.add(sink.description)
+            $0.add(session.number)
+            for stray in strays {
+                $0.add(stray.member.bytes)
+                $0.add(stray.call.number)
+            }
+        }
+        guard reply.int != nil else { throw garbage("release") }
+    }
+
+    /// - Parameter claims: of one session.
+    /// - Returns: nil when the session is not in the store.
+    func acknowledge(_ sink: PluginID, _ claims: some Collection<Claim>) async throws(RedisError) -> [Acknowledgement]? {
+        guard let session = claims.first?.call.session else { return [] }
         let reply = try await call(scripts.acknowledge) {
             $0.add(sink.description)
+            $0.add(session.number)
+            $0.add(session.token)
             for claim in claims {
                 $0.add(claim.member.bytes)
-                $0.add(claim.token.text)
+                $0.add(claim.call.number)
                 $0.add(claim.delivery.version)
                 $0.add(claim.delivery.episode)
             }
         }
+        if reply.list?.isEmpty == true { return nil }
         let words = (reply.list ?? []).compactMap { $0.string.flatMap(Acknowledgement.init) }
         guard words.count == claims.count else { throw garbage("acknowledge") }
         return words
@@ -121,13 +151,17 @@ struct DeliveryStore: Sendable {
     /// What became of a failed delivery.
     enum Retry: Int64, Sendable { case lost, kept, changed }
 
-    func retry(_ sink: PluginID, _ failed: some Sequence<FailedDelivery>) async throws(RedisError) -> [Retry] {
-        var count = 0
+    /// - Parameter failed: of one session.
+    /// - Returns: nil when the session is not in the store.
+    func retry(_ sink: PluginID, _ failed: some Collection<FailedDelivery>) async throws(RedisError) -> [Retry]? {
+        guard let session = failed.first?.claim.call.session else { return [] }
         let reply = try await call(scripts.retry) {
             $0.add(sink.description)
+            $0.add(session.number)
+            $0.add(session.token)
             for item in failed {
                 $0.add(item.claim.member.bytes)
-                $0.add(item.claim.token.text)
+                $0.add(item.claim.call.number)
                 $0.add(item.delay.milliseconds)
                 $0.add(item.usesAttempt ? 1 : 0 as Int64)
                 $0.add(item.claim.delivery.version)
@@ -137,11 +171,11 @@ struct DeliveryStore: Sendable {
                 case .resolved: $0.add(2)
                 case .open, .closed: $0.add(0)
                 }
-                count += 1
             }
         }
+        if reply.list?.isEmpty == true { return nil }
         let words = (reply.list ?? []).compactMap { $0.int.flatMap(Retry.init) }
-        guard words.count == count else { throw garbage("retry") }
+        guard words.count == failed.count else { throw garbage("retry") }
         return words
     }
 
@@ -167,10 +201,12 @@ struct DeliveryStore: Sendable {
         let reply = try await call(scripts.bury) {
             $0.add(sink.description)
             $0.add(claim.member.bytes)
-            $0.add(claim.token.text)
+            $0.add(claim.call.session.number)
             $0.add(claim.delivery.version)
             $0.add(reason)
             $0.add(delay.milliseconds)
+            $0.add(claim.call.session.token)
+            $0.add(claim.call.number)
         }
         guard let word = reply.string.flatMap(Burial.init) else { throw garbage("bury") }
         return word

@@ -5,8 +5,8 @@ import SignalKit
 
 /// Brings one sink to the latest state of everything in its queue.
 ///
-/// Claims, or is handed over by the gate, delivers, acknowledges, and never holds more than it can lose: what this host can't finish
-/// is free for any other after its lease.
+/// Claims, or has new episodes from the gate by direct dispatch, delivers, and acknowledges. All is in flight at this host's session:
+/// what the host does not finish is due again when the session ends, and what it does not know of by reconciliation.
 final class SinkWorker: Sendable {
     static let attempts = 20
     /// Claims of one call. Redis runs a script to its end before it looks at anybody else.
@@ -15,6 +15,9 @@ final class SinkWorker: Sendable {
     static let pause = Duration.milliseconds(2)
     /// After an acknowledgement: what is delivered meanwhile is acknowledged together. Nobody waits for it.
     static let gathering = Duration.milliseconds(5)
+
+    /// By then a delivery should have returned.
+    static let timeLimit = Duration.seconds(48)
 
     let sink: HostConfiguration.SinkEntry
     let store: DeliveryStore
@@ -25,25 +28,23 @@ final class SinkWorker: Sendable {
 
     struct State {
         var room: DeliveryRoom
-        var delivered: [Begun] = []
-        var left = Left()
-        var claimers: [Claimer]
+        var delivered: [Claim] = []
+        var flight = Flight()
+        /// Members of one claim. Less after one that was lost: so large an answer may never come in time.
+        var claims = SinkWorker.claims
         var outage: SinkOutage
         var failures = FailureSummary()
-    }
-    /// A delivery with the time from which its lease counts here, which is before it was asked for.
-    struct Begun: Sendable {
-        let claim: Claim
-        let since: ContinuousClock.Instant
     }
     let state: NIOLockedValueBox<State>
     /// Who claims: the first when there may be something, and the second when the first got all that it asked for.
     private let claimers: [(wakes: AsyncStream<Void>, waker: AsyncStream<Void>.Continuation)]
-    /// What the gate hands over. Bounded by the room that was kept for it.
-    let handed: AsyncStream<[Begun]>
-    let hander: AsyncStream<[Begun]>.Continuation
+    /// By direct dispatch. Bounded by the capacity that was kept for it.
+    let dispatched: AsyncStream<[Claim]>
+    let dispatcher: AsyncStream<[Claim]>.Continuation
     private let acknowledgements: AsyncStream<Void>
     private let acknowledger: AsyncStream<Void>.Continuation
+    let reconciliations: AsyncStream<Void>
+    let reconciler: AsyncStream<Void>.Continuation
     /// The sink takes deliveries again.
     private let returns: AsyncStream<Void>
     private let returner: AsyncStream<Void>.Continuation
@@ -64,11 +65,10 @@ final class SinkWorker: Sendable {
             return (wakes, waker)
         }
         state = NIOLockedValueBox(
-            State(
-                room: DeliveryRoom(most: most), claimers: claimers.map { _ in Claimer() },
-                outage: SinkOutage(pauses: pauses)))
-        (handed, hander) = AsyncStream.makeStream()
+            State(room: DeliveryRoom(most: most), outage: SinkOutage(pauses: pauses)))
+        (dispatched, dispatcher) = AsyncStream.makeStream()
         (acknowledgements, acknowledger) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (reconciliations, reconciler) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         (returns, returner) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
@@ -89,15 +89,17 @@ final class SinkWorker: Sendable {
             let resuming = Task { [returns] in
                 for await _ in returns { await self.resume() }
             }
+            let reconciling = Task { [reconciliations] in
+                for await _ in reconciliations { await self.reconcile() }
+            }
             await withDiscardingTaskGroup { claiming in
                 for place in claimers.indices { claiming.addTask { await self.claim(place) } }
-                claiming.addTask { await self.deliverHanded() }
+                claiming.addTask { await self.deliverDispatched() }
             }
             resuming.cancel()
+            reconciling.cancel()
             acknowledger.finish()
         }
-        // What is lost now waits for the end of its lease.
-        for place in claimers.indices { try? await giveBack(of: place) }
         for line in state.withLockedValue({ $0.failures.rest() }) { tell(line) }
         maintenance.cancel()
         await maintenance.value
@@ -115,7 +117,7 @@ final class SinkWorker: Sendable {
 
     private func wakeAll(_ isOver: Bool) {
         for claimer in claimers { claimer.waker.yield() }
-        if isOver { hander.finish() }
+        if isOver { dispatcher.finish() }
     }
 
     // MARK: Claiming
@@ -132,39 +134,42 @@ final class SinkWorker: Sendable {
 
     /// - Returns: whether the queue has nothing more that is due.
     private func claim(_ place: Int, _ tasks: inout DiscardingTaskGroup) async -> Bool {
-        while true {
-            do throws(RedisError) {
-                try await giveBack(of: place)
-            } catch {
-                return cannotClaim(error)
-            }
-            let (room, ticket) = state.withLockedValue { state in
-                let room = state.outage.isPaused(at: .now) ? 0 : state.room.claim(state.claimers[place].most)
-                return (room, state.claimers[place].ticket.next())
+        while let call = store.session?.nextCall() {
+            let room = state.withLockedValue { state in
+                let room = state.outage.isPaused(at: .now) ? 0 : state.room.claim(state.claims)
+                if room > 0 { state.flight.pending.insert(call) }
+                return room
             }
             guard room > 0 else { return false }
-            let started = ContinuousClock.now
             let found: DeliveryStore.Claimed
             do throws(RedisError) {
-                found = try await store.claim(sink.name, as: ticket, most: room)
+                found = try await store.claim(sink.name, by: call, most: room)
             } catch {
-                state.withLockedValue { $0.claimers[place].lost(ticket, error) }
+                state.withLockedValue { state in
+                    state.flight.ended(call, isKnown: false)
+                    if error.code == .timedOut || error.code == .reset { state.claims = max(1, state.claims / 2) }
+                }
                 ended(room)
                 return cannotClaim(error)
             }
             for fault in found.faults {
                 log.error("a queued record can't be read", metadata: ["sink": "\(sink.name)", "reason": "\(fault)"])
             }
+            let alone = found.claims.count == 1 && found.claims[0].isAlone
             state.withLockedValue { state in
                 state.room.isBehind = found.more
-                state.claimers[place].heard()
+                state.room.isForOne = state.room.isForOne || alone
+                // Slowly: where more never comes in time, each attempt at it shuts the store for all.
+                state.claims = min(state.claims + 8, Self.claims)
+                state.flight.ended(call, isKnown: true, found.claims)
             }
             ended(room - found.claims.count, bytes: -found.claims.reduce(0) { $0 + $1.delivery.json.count })
             if !found.claims.isEmpty { failPoint(.claimed) }
             if found.more, place + 1 < claimers.count { claimers[place + 1].waker.yield() }
-            deliver(found.claims.map { Begun(claim: $0, since: started) }, in: &tasks)
+            if alone { tasks.addTask { await self.deliverAlone(found.claims[0]) } } else { deliver(found.claims, in: &tasks) }
             if !found.more { return true }
         }
+        return false
     }
 
     private func cannotClaim(_ error: RedisError) -> Bool {
@@ -180,36 +185,52 @@ final class SinkWorker: Sendable {
         if isOver { wakeAll(true) } else if isWanted { wake() }
     }
 
-    func deliver(_ batch: [Begun], in tasks: inout DiscardingTaskGroup) {
+    func deliver(_ batch: [Claim], in tasks: inout DiscardingTaskGroup) {
         guard !batch.isEmpty else { return }
         if let together = sink.plugin as? any BatchSink {
             tasks.addTask { await self.deliver(batch, by: together.deliver) }
             return
         }
-        for begun in batch {
-            tasks.addTask {
-                await self.deliver([begun]) { only throws(SinkError) in
-                    try await self.sink.plugin.deliver(only[0].delivery, only[0].context)
-                }
-            }
+        for claim in batch {
+            tasks.addTask { await self.deliver([claim], by: self.single) }
         }
     }
 
+    private func single(_ only: [(delivery: Delivery, context: DeliveryContext)]) async throws(SinkError) {
+        try await sink.plugin.deliver(only[0].delivery, only[0].context)
+    }
+
+    /// The host ended some times while this was in flight: with nothing beside it, so that no neighbour is blamed.
+    private func deliverAlone(_ claim: Claim) async {
+        while state.withLockedValue({ $0.room.inFlight > 1 && !$0.room.isStopping }) {
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+        if claim.counted > Self.attempts {
+            await bury(claim, SinkError(.bug, "its host ended each time while it was delivered", retryable: true))
+            ended(1, bytes: claim.delivery.json.count)
+        } else {
+            await deliver([claim], by: single)
+        }
+        state.withLockedValue { $0.room.isForOne = false }
+        wake()
+    }
+
     private func deliver(
-        _ batch: [Begun],
+        _ claims: [Claim],
         by deliver: ([(delivery: Delivery, context: DeliveryContext)]) async throws(SinkError) -> Void
     ) async {
+        let batch = claims.filter { store.session?.mayStart($0.call) ?? true }
+        // Another host may have these: they are this host's no more, or are due again in a moment.
+        if batch.count < claims.count { abandon(claims.filter { store.session?.mayStart($0.call) == false }) }
+        defer { ended(claims.count, bytes: claims.reduce(0) { $0 + $1.delivery.json.count }) }
+        guard !batch.isEmpty else { return }
         do throws(SinkError) {
+            let deadline = ContinuousClock.now + Self.timeLimit
             try await deliver(
-                batch.map {
-                    (
-                        $0.claim.delivery,
-                        DeliveryContext(attempt: $0.claim.attempt, deadline: $0.since + Lease.length * 0.8)
-                    )
-                })
+                batch.map { ($0.delivery, DeliveryContext(attempt: $0.attempt, deadline: deadline)) })
             let isBack = state.withLockedValue { state in
                 state.delivered += batch
-                state.outage.succeeded(batch.lazy.map(\.claim.member))
+                state.outage.succeeded(batch.lazy.map(\.member))
                 return state.room.succeeded(batch.count)
             }
             acknowledger.yield()
@@ -218,12 +239,20 @@ final class SinkWorker: Sendable {
             if batch.count > 1, !error.retryable {
                 state.withLockedValue { $0.room.failed(isOverloaded: false) }
                 // Whose fault it is, is not said.
-                for begun in batch { await self.deliver([begun], by: deliver) }
+                for claim in batch { await tryOne(claim, by: deliver) }
                 return
             }
             await failed(batch, error)
         }
-        ended(batch.count, bytes: batch.reduce(0) { $0 + $1.claim.delivery.json.count })
+    }
+
+    private func tryOne(
+        _ claim: Claim,
+        by deliver: ([(delivery: Delivery, context: DeliveryContext)]) async throws(SinkError) -> Void
+    ) async {
+        // It ends twice: as one, and with its batch.
+        ended(-1, bytes: -claim.delivery.json.count)
+        await self.deliver([claim], by: deliver)
     }
 
     // MARK: Acknowledging
@@ -231,40 +260,59 @@ final class SinkWorker: Sendable {
     private func acknowledge() async {
         while true {
             let batch = state.withLockedValue { state in
-                let batch = Array(state.delivered.prefix(256))
+                // Of one session, and they are nearly always.
+                let session = state.delivered.first?.call.session
+                let batch = Array(state.delivered.prefix(256).prefix { $0.call.session == session })
                 state.delivered.removeFirst(batch.count)
                 return batch
             }
             guard !batch.isEmpty else { return }
             do throws(RedisError) {
-                let words = try await store.acknowledge(sink.name, batch.map(\.claim))
-                for (claim, word) in zip(batch.map(\.claim), words) where word != .lost {
-                    if let skipped = claim.delivery.skipped { metrics.skipped(sink: sink.name, by: skipped.episodes) }
+                guard let words = try await store.acknowledge(sink.name, batch) else {
+                    // Not registered yet in a store that lacks the session; else over, and the deliveries are others'.
+                    let isOver = store.session?.current != batch[0].call.session
+                    if isOver { fenced(batch) } else { keep(batch) }
+                    return
                 }
-                let late = words.count { $0 == .lost }
-                if late > 0 { metrics.delivery(sink: sink.name, result: "late", by: late) }
-                if late < words.count { metrics.delivery(sink: sink.name, result: "delivered", by: words.count - late) }
-                if words.contains(.changed) { wake() }
+                settled(batch, words)
             } catch {
-                // Kept for the next tick while the claims are ours: what the sink has need not be handed over again.
-                let still = batch.filter { $0.since.duration(to: .now) < Lease.length }
-                let stopping = state.withLockedValue { state in
-                    if !state.room.isStopping { state.delivered = still + state.delivered }
-                    return state.room.isStopping
-                }
                 log.warning("can't acknowledge", metadata: metadata(error))
-                if !stopping { return }
+                // What the sink has need not be delivered again.
+                if keep(batch) { return }
             }
         }
     }
 
-    /// Once a second: what others left, what was lost, and what could not be acknowledged.
+    /// Keeps deliveries for the next acknowledgement.
+    /// - Returns: false when there will be none.
+    @discardableResult private func keep(_ batch: [Claim]) -> Bool {
+        state.withLockedValue { state in
+            if !state.room.isStopping { state.delivered = batch + state.delivered }
+            return !state.room.isStopping
+        }
+    }
+
+    private func settled(_ batch: [Claim], _ words: [DeliveryStore.Acknowledgement]) {
+        state.withLockedValue { state in for claim in batch { state.flight.held.remove(claim.held) } }
+        for (claim, word) in zip(batch, words) where word != .lost {
+            if let skipped = claim.delivery.skipped { metrics.skipped(sink: sink.name, by: skipped.episodes) }
+        }
+        let late = words.count { $0 == .lost }
+        if late > 0 { metrics.delivery(sink: sink.name, result: "late", by: late) }
+        if late < words.count { metrics.delivery(sink: sink.name, result: "delivered", by: words.count - late) }
+        if words.contains(.changed) { wake() }
+    }
+
+    private func fenced(_ batch: [Claim]) {
+        state.withLockedValue { state in for claim in batch { state.flight.held.remove(claim.held) } }
+        metrics.delivery(sink: sink.name, result: "late", by: batch.count)
+    }
+
+    /// Once a second: what others left, what is in doubt, and what could not be acknowledged.
     func tick() {
         wake()
-        // The second claimer has nothing else to wake it when the first finds all that there is.
-        let losers = state.withLockedValue { state in state.claimers.indices.filter { state.claimers[$0].lost != nil } }
-        for place in losers { claimers[place].waker.yield() }
         acknowledger.yield()
+        reconciler.yield()
         for line in state.withLockedValue({ $0.failures.due(at: .now) }) { tell(line) }
     }
 

@@ -1,10 +1,12 @@
--- ARGV: sink; then member, token, version, episode for each delivery that its sink has. Answers a word for each: settled;
--- changed (its state moved on meanwhile: due again); lost (somebody else has claimed it since: nothing is touched).
-local sink = ARGV[1]
+-- ARGV: sink, number and token of the session; then member, call, version, episode for each delivery that its sink has. Answers a word
+-- for each: settled; changed (its state moved on meanwhile: due again); lost (it is not in flight by that call any more: nothing
+-- is touched). Answers nothing when the session is not in the store.
+local sink, session = ARGV[1], tonumber(ARGV[2])
+if not kit.lives(session, ARGV[3]) then return {} end
 local queue, attempts = kit.key('q:', sink), kit.key('a:', sink)
 local history = kit.history(sink)
 local members, fingerprints = {}, {}
-for at = 2, #ARGV, 4 do
+for at = 4, #ARGV, 4 do
   local member = ARGV[at]
   members[#members + 1] = member
   if #member == 32 then fingerprints[#fingerprints + 1] = member end
@@ -17,9 +19,9 @@ local reply, ours, told, again, settled = {}, {}, {}, {}, {}
 -- Problems whose state has moved on, and the episodes that the sink has been told of.
 local moved, episodes = {}, {}
 for place, member in ipairs(members) do
-  local at = place * 4 - 2
-  local token, version = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  if not scores[place] or tonumber(scores[place]) ~= token then
+  local at = place * 4
+  local flight, version = kit.in_flight(session, tonumber(ARGV[at + 1])), tonumber(ARGV[at + 2])
+  if not scores[place] or tonumber(scores[place]) ~= flight then
     reply[place] = 'lost'
   else
     local ok, found, from = pcall(kit.current, member, space)
@@ -28,7 +30,7 @@ for place, member in ipairs(members) do
     else
       -- What can't be read any more is the next claim's to find, in a minute. Its sink has it: the next attempt is no first one.
       found, from = 0, kit.time() + 60000
-      if kit.call_of(token) then kit.tried(sink, member, 1) end
+      kit.asked(sink, member, 1)
     end
     if ARGV[at + 3] ~= '0' then told[#told + 1], told[#told + 2] = member, ARGV[at + 3] end
     if found and found ~= version then

@@ -1,10 +1,12 @@
--- ARGV: sink, member, token, version, reason, back-off in ms. The removal from the queue and the dead letter are one step.
+-- ARGV: sink, member, number of the session, version, reason, back-off in ms, token of the session, call. The removal from the queue and the dead letter are one step.
 -- Answers buried; changed (the state moved on meanwhile, and may be deliverable: due again); full (no room: it stays
--- queued, with the back-off); lost.
+-- queued, with the back-off); lost (it is not in flight by that call any more); absent (the session is not in the store).
 local sink, member, version = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local queue, attempts = kit.key('q:', sink), kit.key('a:', sink)
 local score = redis.call('ZSCORE', queue, member)
-if not score or tonumber(score) ~= tonumber(ARGV[3]) then return 'lost' end
+local session = tonumber(ARGV[3])
+if not kit.lives(session, ARGV[7]) then return 'absent' end
+if not score or tonumber(score) ~= kit.in_flight(session, tonumber(ARGV[8])) then return 'lost' end
 local now = kit.time()
 
 local function again(after, word)

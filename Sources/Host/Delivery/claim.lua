@@ -1,30 +1,40 @@
--- Takes due members of a sink's queue for the length of the lease. ARGV: sink, most, claimer, number of the claim, and since when
--- the store should know what it knows. The new score is the token: whoever acknowledges with another one has lost the claim.
--- Answers first whether more may be due (1). What the sink is to be told comes in the same answer, since when the store knows what it
--- knows, and whether the problem has an object of its own, which the host keeps as it does what it answers.
-local sink, most = ARGV[1], tonumber(ARGV[2])
+-- Puts due members of a sink's queue in flight at a host session. ARGV: sink, most, number and token of the session, number of the
+-- call, and since when the store should know what it knows. Answers first whether more may be due (1), -1 when the session is not in the
+-- store, and the server's time in ms; then of each member: the member, failed attempts, ended sessions, and what the sink is to be told,
+-- with that since when the store knows what it knows, and whether the problem has an object of its own, which the host keeps as
+-- it does what it answers.
+local sink, most, session = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local since, unqueued = unpack(redis.call('MGET', kit.key('born'), kit.key('unqueued')))
 if unqueued then kit.requeue(unqueued) end
-if ARGV[5] and since ~= ARGV[5] then return redis.error_reply('EMPTIED this is not the store that was verified') end
--- Its host has given up hearing of it.
-if kit.ticketed(ARGV[3]) >= tonumber(ARGV[4]) then return {0} end
+if ARGV[6] and since ~= ARGV[6] then return redis.error_reply('EMPTIED this is not the store that was verified') end
+local now = kit.time()
+if not kit.lives(session, ARGV[4]) then return {-1, now} end
 local queue, attempts = kit.key('q:', sink), kit.key('a:', sink)
-local found = redis.call('ZRANGEBYSCORE', queue, '-inf', kit.text(kit.time()), 'WITHSCORES', 'LIMIT', 0, most)
-if #found == 0 then return {0} end
--- `handed`: by place, the attempt that nothing has counted.
-local due, handed, fingerprints = {}, {}, {}
-for at = 1, #found, 2 do
-  local member = found[at]
-  due[#due + 1] = member
-  handed[#due] = kit.call_of(tonumber(found[at + 1])) and 1 or 0
+local due = redis.call('ZRANGEBYSCORE', queue, 0, kit.text(now), 'LIMIT', 0, most)
+if #due == 0 then return {0, now} end
+local counts, fingerprints = redis.call('HMGET', attempts, unpack(due)), {}
+-- A member whose sessions ended three times may be what ends them: it is delivered alone.
+local POISON, alone = 3, nil
+for place, member in ipairs(due) do
+  local _, ended = kit.attempts(counts[place])
+  if ended >= POISON then
+    alone = place
+    break
+  end
   if #member == 32 then fingerprints[#fingerprints + 1] = member end
 end
+local more = #due == most and 1 or 0
+if alone then
+  more = #due > 1 and 1 or more
+  -- What is due before it comes first.
+  for place = #due, max(alone, 2), -1 do due[place] = nil end
+  if alone == 1 then fingerprints = #due[1] == 32 and {due[1]} or {} end
+end
 local clock = kit.read_ahead(fingerprints)
-local now, reading = kit.time(), kit.take(0, kit.reading(clock))
-local token = kit.lease_of_claim(reading)
+local flight = kit.in_flight(session, tonumber(ARGV[5]))
 
 -- Not written yet: emptied a moment ago.
-local born = tonumber(since or '') or reading
+local born = tonumber(since or '') or kit.next(kit.reading(clock))
 local history = kit.history(sink)
 local last = history and redis.call('HMGET', history, unpack(due))
 local function told(place, episode) return last and last[place] == kit.text(episode) and 1 or 0 end
@@ -76,10 +86,9 @@ local function documents(members, found)
   end
 end
 
-local claimed, before, gone, scores, reply = {}, {}, {}, {}, {}
+local gone, scores, reply = {}, {}, {}
 -- Of the claimed problems: member and episode.
 local problems, episodes, views = {}, {}, {}
-local more = #due == most and 1 or 0
 for from = 1, #due, STEP do
   if sent > MOST then
     more = 1
@@ -100,12 +109,11 @@ for from = 1, #due, STEP do
     if view and view[1] == 'fault' then
       -- What can't be read is not dropped: a person may still mend it.
       scores[#scores + 1], scores[#scores + 2] = now + 60000, member
-      if handed[place] == 1 then kit.tried(sink, member, 1) end
       reply[#reply + 1] = {member, 0, 0, view}
     elseif view then
-      scores[#scores + 1], scores[#scores + 2] = token, member
-      claimed[#claimed + 1], before[#claimed + 1] = member, handed[place]
-      reply[#reply + 1] = {member, token * kit.TICKS, #claimed, view}
+      scores[#scores + 1], scores[#scores + 2] = flight, member
+      local failed, ended = kit.attempts(counts[place])
+      reply[#reply + 1] = {member, failed, ended, view}
       if view.episode then
         problems[#problems + 1], episodes[#episodes + 1], views[member] = member, view.episode, view
       end
@@ -113,18 +121,8 @@ for from = 1, #due, STEP do
   end
 end
 
-local counts = #claimed > 0 and redis.call('HMGET', attempts, unpack(claimed)) or {}
-local words = {}
-for place, member in ipairs(claimed) do
-  counts[place] = kit.attempts(counts[place]) + before[place] + 1
-  words[place * 2 - 1], words[place * 2] = member, counts[place]
-end
-for _, item in ipairs(reply) do item[3] = counts[item[3]] or 0 end
 for member, e in pairs(kit.skipped(sink, problems, episodes)) do views[member][6], views[member][7] = e.skipped, e.first end
--- Whoever does not hear of this claim can give it back.
-if #claimed > 0 then kit.ticket(ARGV[3], tonumber(ARGV[4]), token, claimed) end
 if #scores > 0 then redis.call('ZADD', queue, 'XX', unpack(scores)) end
-if #words > 0 then redis.call('HSET', attempts, unpack(words)) end
 if #gone > 0 then
   redis.call('ZREM', queue, unpack(gone))
   redis.call('HDEL', attempts, unpack(gone))
@@ -132,5 +130,6 @@ if #gone > 0 then
   -- Without its record no sweep would find it.
   kit.drop_documents(gone, sink)
 end
+table.insert(reply, 1, now)
 table.insert(reply, 1, more)
 return reply

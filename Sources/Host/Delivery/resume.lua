@@ -14,12 +14,9 @@ end
 local early = {}
 for at = 1, #found, 2 do
   local member, score = found[at], tonumber(found[at + 1])
-  -- A member in flight has a fraction.
-  if score % 1 == 0 then
-    local ok, soonest = pcall(earliest, member)
-    local due = math.max(now + math.floor(spread * at / #found), ok and soonest or 0)
-    if due < score then early[#early + 1], early[#early + 2] = due, member end
-  end
+  local ok, soonest = pcall(earliest, member)
+  local due = math.max(now + math.floor(spread * at / #found), ok and soonest or 0)
+  if due < score then early[#early + 1], early[#early + 2] = due, member end
 end
 if #early > 0 then redis.call('ZADD', queue, 'XX', unpack(early)) end
 if #found < most * 2 then return '' end

@@ -1,9 +1,11 @@
--- ARGV: sink; then member, token, back-off in ms, whether it used up an attempt (1), version, episode, state (1 firing, 2 resolved, 0 a
--- storm's) of each failed delivery.
--- Answers for each 1; 2 when its state has moved on, so that it is due at once; 0 when its claim was lost.
-local sink, STRIDE = ARGV[1], 7
+-- ARGV: sink, number and token of the session; then member, call, back-off in ms, whether it used up an attempt (1), version, episode,
+-- state (1 firing, 2 resolved, 0 a storm's) of each failed delivery.
+-- Answers for each 1; 2 when its state has moved on, so that it is due at once; 0 when it is not in flight by that call any more. Answers
+-- nothing when the session is not in the store.
+local sink, session, STRIDE = ARGV[1], tonumber(ARGV[2]), 7
+if not kit.lives(session, ARGV[3]) then return {} end
 local queue, members, fingerprints = kit.key('q:', sink), {}, {}
-for at = 2, #ARGV, STRIDE do
+for at = 4, #ARGV, STRIDE do
   members[#members + 1] = ARGV[at]
   if #ARGV[at] == 32 then fingerprints[#fingerprints + 1] = ARGV[at] end
 end
@@ -20,9 +22,9 @@ end
 local scores = redis.call('ZMSCORE', queue, unpack(members))
 local now, back, anew, reply = kit.time(), {}, {}, {}
 for place, member in ipairs(members) do
-  local at, score = place * STRIDE - STRIDE + 2, tonumber(scores[place] or '')
+  local at, score = place * STRIDE - STRIDE + 4, tonumber(scores[place] or '')
   reply[place] = 0
-  if score and score == tonumber(ARGV[at + 1]) then
+  if score and score == kit.in_flight(session, tonumber(ARGV[at + 1])) then
     -- What can't be read any more waits for its back-off, and the next claim finds out.
     local ok, changed, from = pcall(moved, member, at)
     back[#back + 1], back[#back + 2] = now + tonumber(ARGV[at + 2]), member
@@ -31,11 +33,8 @@ for place, member in ipairs(members) do
       back[#back - 1], reply[place] = math.max(now, from), 2
       anew[#anew + 1], anew[#anew + 2] = member, 1
     else
-      -- One that was handed over is counted now, one that was claimed is counted already. A failure of the whole sink counts no
-      -- more than once: that a sink was asked before must stay known, because it may have done a part.
-      local used = ARGV[at + 3] == '1'
-      local more = (kit.call_of(score) and 1 or 0) - (used and 0 or 1)
-      if more ~= 0 or not used then kit.tried(sink, member, more, 1) end
+      -- A failure of the whole sink uses up no attempt, but that the sink was asked stays known: it may have done a part.
+      kit.asked(sink, member, ARGV[at + 3] == '1' and 1 or 0)
     end
   end
 end

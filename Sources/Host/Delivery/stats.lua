@@ -15,8 +15,9 @@ local queues = {}
 for _, name in ipairs(redis.call('SMEMBERS', kit.key('queues'))) do
   local key, oldest = kit.key('q:', name), now
   -- Scores say when a member is due, not since when. The oldest is among those that are due first, or, where a sink does
-  -- not answer, among those that wait longest for their next attempt: the oldest of both ends is near enough.
-  for _, ends in ipairs({redis.call('ZRANGE', key, 0, 9), redis.call('ZREVRANGE', key, 0, 9)}) do
+  -- not answer, among those that wait longest for their next attempt, or are in flight: the oldest of these is near enough.
+  for _, ends in ipairs({redis.call('ZRANGE', key, 0, 9), redis.call('ZRANGEBYSCORE', key, 0, '+inf', 'LIMIT', 0, 10),
+    redis.call('ZREVRANGE', key, 0, 9)}) do
     for _, member in ipairs(ends) do
       local ok, since = pcall(version, member)
       since = ok and since and math.floor(since / 1000)

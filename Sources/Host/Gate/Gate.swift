@@ -22,13 +22,21 @@ final class Gate: Sendable {
     private let tellsKnown: Bool
     private let batches = GateBatches(most: Gate.signalsPerCall)
     private let witness: any GateWitness
+    private let workers = NIOLockedValueBox<(any DirectDispatch)?>(nil)
     let verification: StoreVerification
-    let heartbeat: Heartbeat
+    let session: HostSession?
+    private let heartbeat: Heartbeat?
 
-    /// - Parameter host: this process's name among those that share the store; empty for one that answers nobody.
-    init(_ configuration: HostConfiguration, host: String = "", log: Logger, witness: any GateWitness) {
+    /// - Parameters:
+    ///   - host: this process's name among those that share the store; empty for one that answers nobody.
+    ///   - session: nil of a process that delivers nothing.
+    init(
+        _ configuration: HostConfiguration, host: String = "", session: HostSession? = nil, log: Logger,
+        witness: any GateWitness
+    ) {
         let composer = ScriptComposer(configuration)
-        commands = GateCommands(configuration, composer)
+        let commands = GateCommands(configuration, composer)
+        self.commands = commands
         self.witness = witness
         barrier = ReplicaBarrier(configuration.durability, within: configuration.state.timeout)
         replay = ReplayMemory(capacity: configuration.persist?.replay ?? 0, replicated: barrier != nil)
@@ -39,7 +47,8 @@ final class Gate: Sendable {
             }, sinks: configuration.sinks.count, log: log)
         // A step in front of it may want to know more.
         tellsKnown = configuration.gatePolicies.first is Deduplicate
-        heartbeat = Heartbeat(host: host, commands: commands, memory: memory)
+        self.session = session
+        heartbeat = session.map { Heartbeat(host: host, commands: commands, session: $0) }
         verification = StoreVerification(
             configuration,
             // allow-oom: a store that is full must still be told from one that must not be used.
@@ -49,8 +58,20 @@ final class Gate: Sendable {
             memory: memory,
             recovery: StoreRecovery(
                 host: host, commands: commands, patience: configuration.state.peerWait,
-                memory: replay, barrier: barrier, witness: witness))
+                memory: replay, barrier: barrier, witness: witness, session: session, workers: workers))
     }
+
+    /// Keeps the session until cancelled, then ends it.
+    func keepSession(in store: RedisStore) async {
+        await heartbeat?.run(in: store, memory)
+        // Not cancelled with it.
+        await Task { [heartbeat] in await heartbeat?.end(in: store) }.value
+    }
+
+    func beat(in store: RedisStore) async { await heartbeat?.beat(in: store, memory) }
+
+    /// The workers whose deliveries a store that lacks them has to put in flight again.
+    func dispatches(to workers: any DirectDispatch) { self.workers.withLockedValue { $0 = workers } }
 
     /// Those that a connection must know before its first call.
     var scripts: [RedisScript] { commands.all + [verification.canary] }
@@ -69,7 +90,7 @@ final class Gate: Sendable {
     /// Never throws: what the store can't vouch for is unavailable, with the policy's name.
     func decide(
         _ signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
-        to hands: (any DeliveryHands)? = nil, until deadline: ContinuousClock.Instant? = nil
+        to hands: (any DirectDispatch)? = nil, until deadline: ContinuousClock.Instant? = nil
     ) async -> GateAnswer {
         guard let order = ReporterOrder(signals) else {
             return await share(signals, letters, in: store, on: eventLoop, to: hands, until: deadline)
@@ -81,7 +102,7 @@ final class Gate: Sendable {
 
     private func share(
         _ signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
-        to hands: (any DeliveryHands)?, until deadline: ContinuousClock.Instant?
+        to hands: (any DirectDispatch)?, until deadline: ContinuousClock.Instant?
     ) async -> GateAnswer {
         guard letters.isEmpty, let eventLoop, signals.count < Self.signalsPerCall else {
             return await decide(alone: signals, letters, in: store, on: eventLoop, to: hands, until: deadline)
@@ -99,7 +120,7 @@ final class Gate: Sendable {
 
     private func decide(
         alone signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
-        to hands: (any DeliveryHands)?, until deadline: ContinuousClock.Instant?
+        to hands: (any DirectDispatch)?, until deadline: ContinuousClock.Instant?
     ) async -> GateAnswer {
         let signals = Self.ordered(signals, most: bytesPerWrite)
         var answer = await ask(signals, letters, in: store, on: eventLoop, to: hands, until: deadline)
@@ -128,7 +149,7 @@ final class Gate: Sendable {
 
     private func ask(
         _ signals: [GateSignal], _ letters: [GateDeadLetter], in store: RedisStore, on eventLoop: (any EventLoop)?,
-        to hands: (any DeliveryHands)?, until deadline: ContinuousClock.Instant?
+        to hands: (any DirectDispatch)?, until deadline: ContinuousClock.Instant?
     ) async -> GateAnswer {
         var answer = GateAnswer()
         answer.outcomes.reserveCapacity(signals.count)
@@ -157,10 +178,10 @@ final class Gate: Sendable {
 
     private func decide(
         _ batch: GateWrite, _ room: Int, in store: RedisStore, on eventLoop: (any EventLoop)?,
-        to hands: (any DeliveryHands)?, _ answer: inout GateAnswer
+        to hands: (any DirectDispatch)?, _ answer: inout GateAnswer
     ) async {
         let born = memory.born
-        let offers = GateOffers(for: batch, of: hands)
+        let offers = DispatchOffers(for: batch, of: hands)
         let exchange: RedisStore.Exchange
         do throws(RedisError) {
             exchange = try await store.sendCovered(
@@ -170,17 +191,17 @@ final class Gate: Sendable {
                     + batch.letters.map { commands.rejects($0, answered: false) }, on: eventLoop)
         } catch {
             replay.release(room)
-            offers.lose(batch)
+            offers.withdraw()
             return refuse(batch, policy: 1, "", &answer)
         }
         var own = GateAnswer()
         let opening = exchange.opening
         var kept = GateReader.Kept()
-        var handOvers: [GateReader.HandOver] = []
+        var dispatched: [GateReader.Dispatch] = []
         for (place, chunk) in batch.signals.enumerated() {
             own.outcomes += reader.read(
                 exchange.values[place], chunk, offers.each[place], store, since: opening, &kept)
-            handOvers.append(kept.handOver)
+            dispatched.append(kept.dispatched)
         }
         var stored: [GateDeadLetter] = []
         for (chunk, reply) in zip(batch.letters, exchange.values.dropFirst(batch.signals.count)) {
@@ -194,14 +215,14 @@ final class Gate: Sendable {
         } catch {
             // It may be written, and may be lost: nobody vouches for it, and for nothing after it.
             store.shut(because: error, since: opening)
-            offers.lose(batch)
+            offers.withdraw()
             return refuse(batch, policy: 1, "", &answer)
         }
         guard current else {
-            offers.lose(batch)
+            offers.withdraw()
             return refuse(batch, policy: 1, "", &answer)
         }
-        offers.take(handOvers, born: born)
+        offers.dispatch(dispatched, born: born)
         known.note(batch.signals.joined(), own.outcomes)
         answer.again += kept.again.map { answer.outcomes.count + $0 }
         answer.outcomes += own.outcomes

@@ -46,8 +46,8 @@ struct GateOutcome: Sendable, Equatable {
     let policy: PluginID?
     /// For the sender, when unavailable: "persistence service unavailable: backlog of file full".
     let detail: String
-    /// This host has it to deliver to every sink: there is nothing to claim.
-    var isHandedOver = false
+    /// In flight at this host for every sink: there is nothing to claim.
+    var isDispatched = false
 }
 
 struct GateAnswer: Sendable {
@@ -68,7 +68,7 @@ struct GateAnswer: Sendable {
     var queued: Bool {
         outcomes.contains {
             switch $0.verdict {
-            case .accepted: !$0.isHandedOver
+            case .accepted: !$0.isDispatched
             case .aggregated, .resolved, .ignored: true
             case .duplicate, .filtered, .deadLettered, .unavailable: false
             }

@@ -5,7 +5,8 @@ import SignalKit
 struct GateCommands: Sendable {
     let policies: [any GatePolicy]
     let clockKey: String
-    let gate, rejects, again, restore, storms, settle, reading, heartbeat: RedisScript
+    let gate, rejects, again, restore, storms, settle, reading, heartbeat, session, endSession, recover, adopt:
+        RedisScript
     /// The gate's call without its arguments: the same for each.
     private let call: RedisCommand
 
@@ -24,16 +25,22 @@ struct GateCommands: Sendable {
         settle = composer.script("settle", PackageResources.settle_lua, flags: "allow-oom")
         heartbeat = composer.script(
             "heartbeat", PackageResources.hosts_lua + PackageResources.heartbeat_lua, flags: "allow-oom")
+        session = composer.script("session", PackageResources.session_lua, flags: "allow-oom")
+        endSession = composer.script("end-session", PackageResources.endsession_lua, flags: "allow-oom")
+        recover = composer.script("recover", PackageResources.recover_lua, flags: "allow-oom")
+        adopt = composer.script("adopt", PackageResources.adopt_lua, flags: "allow-oom")
     }
 
-    var all: [RedisScript] { [gate, rejects, again, restore, storms, settle, reading, heartbeat] }
+    var all: [RedisScript] {
+        [gate, rejects, again, restore, storms, settle, reading, heartbeat, session, endSession, recover, adopt]
+    }
 
     /// - Parameters:
     ///   - born: since when the store knows what it knows, as it was verified; the script refuses another one.
-    ///   - offer: whose room this host has for what is begun.
+    ///   - offer: capacity of this host for what is begun.
     ///   - isForLater: documents may have to wait: they are stored as small as they can be.
     func gate(
-        _ signals: ArraySlice<GateSignal>, born: Int64, offer: HandOverOffer? = nil, isForLater: Bool = false
+        _ signals: ArraySlice<GateSignal>, born: Int64, offer: DispatchOffer? = nil, isForLater: Bool = false
     ) -> RedisCommand {
         var command = call
         command.reserve(signals.reduce(64) { $0 + ($1.document.map { $0.count + 512 } ?? Self.header) })
@@ -140,10 +147,38 @@ struct GateCommands: Sendable {
     }
 
     /// - Parameter born: the birth of the store that was verified.
-    func heartbeat(_ host: String, born: Int64) -> RedisCommand {
+    func heartbeat(_ host: String, born: Int64, _ session: SessionID) -> RedisCommand {
         .evalsha(
             heartbeat, keys: [clockKey],
-            arguments: [host, String(StoreRecovery.lease.milliseconds), String(born)])
+            arguments: [
+                host, String(StoreRecovery.lease.milliseconds), String(born), String(session.number), session.token,
+            ])
+    }
+
+    /// - Parameter number: 0 for a new session.
+    func session(_ number: Int64, _ token: String, isAlone: Bool) -> RedisCommand {
+        .evalsha(session, keys: [clockKey], arguments: [String(number), token, isAlone ? "1" : "0"])
+    }
+
+    /// - Parameter seen: its token with the counter that was seen last; the token alone by its own host.
+    func endSession(_ number: Int64, seen: String) -> RedisCommand {
+        .evalsha(endSession, keys: [clockKey], arguments: [String(number), seen])
+    }
+
+    func recover(most: Int64) -> RedisCommand {
+        .evalsha(recover, keys: [clockKey], arguments: [String(most)])
+    }
+
+    func adopt(_ held: ArraySlice<HeldDelivery>, at session: SessionID) -> RedisCommand {
+        var command = RedisCommand.evalsha(adopt, keys: [clockKey])
+        command.add(session.number)
+        command.add(session.token)
+        for item in held {
+            command.add(item.sink.description)
+            command.add(item.member)
+            command.add(item.call.number)
+        }
+        return command
     }
 }
 

@@ -40,15 +40,16 @@ struct GateReader: Sendable {
         var reading: Int64 = 0
         /// Places, among all outcomes, of those to be asked again.
         var again: [Int] = []
-        /// Of the call that was read last.
-        var handOver = HandOver()
+        /// By the call that was read last.
+        var dispatched = Dispatch()
         fileprivate var count = 0
     }
 
-    struct HandOver {
-        var handed: [HandedOver] = []
-        /// Those of which that is not known.
-        var lost: [Fingerprint] = []
+    /// What a call put in flight at this host.
+    struct Dispatch {
+        var episodes: [DispatchedEpisode] = []
+        /// False when the store may have put more in flight.
+        var isKnown = false
     }
 
     /// What the driver says of a signal, by its code there: a verdict, or whose fault it is.
@@ -79,11 +80,11 @@ struct GateReader: Sendable {
     /// One outcome for each signal of a call, whatever the reply is.
     /// - Parameter offer: what was offered with the call.
     func read(
-        _ reply: RedisValue, _ chunk: ArraySlice<GateSignal>, _ offer: HandOverOffer?, _ store: RedisStore,
+        _ reply: RedisValue, _ chunk: ArraySlice<GateSignal>, _ offer: DispatchOffer?, _ store: RedisStore,
         since opening: Int, _ kept: inout Kept
     ) -> [GateOutcome] {
         defer { kept.count += chunk.count }
-        kept.handOver = HandOver()
+        kept.dispatched = Dispatch()
         func nobody() -> [GateOutcome] { [GateOutcome](repeating: unreachable, count: chunk.count) }
         func garbage(_ what: String) -> [GateOutcome] {
             store.shut(because: RedisError(.garbage, "the gate's reply \(what)"), since: opening)
@@ -91,17 +92,16 @@ struct GateReader: Sendable {
         }
         if let error = reply.serverError {
             log.warning("the gate failed", metadata: ["code": "\(error.code.rawValue)", "reason": "\(error.message)"])
-            // It may have run for a while.
-            if error.code != .outOfMemory { kept.handOver.lost = chunk.filter(\.mayBegin).map(\.fingerprint) }
             return nobody()
         }
         guard let words = reply.list, words.count >= 2, let last = words[0].int, case .bytes(let answers) = words[1],
             StoreMemory.readings.contains(last),
-            let handed = Self.handed(words.dropFirst(2), offer, chunk.count)
+            let flying = Self.dispatched(words.dropFirst(2), offer, chunk.count)
         else { return garbage("is not a reading and its answers") }
         kept.reading = max(kept.reading, last)
         var outcomes: [GateOutcome] = []
         outcomes.reserveCapacity(chunk.count)
+        var dispatched: [DispatchedEpisode] = []
         var logged = false
         var at = 0
         for signal in chunk {
@@ -141,42 +141,37 @@ struct GateReader: Sendable {
                         verdict: verdict, episode: episode > 0 ? episode : nil, count: count > 0 ? count : nil,
                         policy: policy, detail: ""))
                 if keeps { kept.signals.append(item(signal, record, verdict)) }
-                guard let offer, verdict == .accepted, let document = signal.document,
-                    case let sinks = handed.sinks[outcomes.count - 1], sinks != 0
+                guard verdict == .accepted, let document = signal.document,
+                    case let sinks = flying[outcomes.count - 1], sinks != 0
                 else { continue }
-                kept.handOver.handed.append(
-                    HandedOver(
-                        fingerprint: signal.fingerprint, record: record, document: document,
-                        token: LeaseToken(until: handed.until, call: offer.number), sinks: sinks))
-                outcomes[outcomes.count - 1].isHandedOver = sinks.nonzeroBitCount == self.sinks
+                dispatched.append(
+                    DispatchedEpisode(
+                        fingerprint: signal.fingerprint, record: record, document: document, sinks: sinks))
+                outcomes[outcomes.count - 1].isDispatched = sinks.nonzeroBitCount == self.sinks
             }
         }
         guard at == answers.count else { return garbage("holds more than its signals") }
-        let named = zip(chunk, handed.sinks).filter { $1 != 0 }.map(\.0.fingerprint)
-        if named.count > kept.handOver.handed.count {
-            // What was queued before something of it failed is nobody's.
-            let handed = Set(kept.handOver.handed.map(\.fingerprint))
-            kept.handOver.lost = named.filter { !handed.contains($0) }
-        }
+        // What is in flight by a write that failed afterwards is nobody's.
+        kept.dispatched = Dispatch(episodes: dispatched, isKnown: dispatched.count == flying.count { $0 != 0 })
         return outcomes
     }
 
-    /// Of each signal the sinks that it is handed over for, and when the lease ends. Nil when the words are not what they should be.
-    private static func handed(
-        _ words: ArraySlice<RedisValue>, _ offer: HandOverOffer?, _ count: Int
-    ) -> (until: Int64, sinks: [UInt64])? {
-        guard let offer else { return words.isEmpty ? (0, []) : nil }
-        guard words.count == 1 + offer.sinks.count, let time = words.first?.int, LeaseToken.times.contains(time)
-        else { return nil }
+    /// Of each signal the sinks at which it is in flight. Nil when the words are not what they should be.
+    private static func dispatched(
+        _ words: ArraySlice<RedisValue>, _ offer: DispatchOffer?, _ count: Int
+    ) -> [UInt64]? {
         var sinks = [UInt64](repeating: 0, count: count)
-        for (bit, word) in words.dropFirst().enumerated() {
+        // Without the session in the store nothing is dispatched.
+        if words.isEmpty { return sinks }
+        guard let offer, words.count == offer.sinks.count else { return nil }
+        for (bit, word) in words.enumerated() {
             guard case .bytes(let places) = word else { return nil }
             for place in places {
                 guard place < count else { return nil }
                 sinks[Int(place)] |= 1 << UInt64(bit)
             }
         }
-        return (time + Lease.length.milliseconds, sinks)
+        return sinks
     }
 
     private func item(_ signal: GateSignal, _ record: PackedRecord, _ verdict: Verdict) -> ReplayMemory.Signal {

@@ -50,13 +50,13 @@ struct ScriptComposer: Sendable {
         let text = """
             #!lua\(flags.isEmpty ? "" : " flags=\(flags)")
             local outbox = {sinks = {\(sinks.joined(separator: ", "))}, backlog = \(backlog), letters = \(deadLetters), \
-            letter_bytes = \(deadLetterBytes), \
-            lease = \(Lease.length.milliseconds)\
+            letter_bytes = \(deadLetterBytes)\
             \(constants)}
             \(prologue)
             \(String(decoding: PackageResources.prelude_lua, as: UTF8.self))
             \(String(decoding: PackageResources.writes_lua, as: UTF8.self))
             \(String(decoding: PackageResources.records_lua, as: UTF8.self))
+            \(String(decoding: PackageResources.sessions_lua, as: UTF8.self))
             \(String(decoding: PackageResources.untold_lua, as: UTF8.self))
             \(String(decoding: PackageResources.outbox_lua, as: UTF8.self))
             \(String(decoding: PackageResources.stormstate_lua, as: UTF8.self))

@@ -1,3 +1,4 @@
+import NIOConcurrencyHelpers
 import Redis
 import SignalKit
 
@@ -36,6 +37,20 @@ struct StoreRecovery: Sendable {
     let memory: ReplayMemory
     let barrier: ReplicaBarrier?
     let witness: any GateWitness
+    /// Nil of a process that delivers nothing.
+    let session: HostSession?
+    let workers: NIOLockedValueBox<(any DirectDispatch)?>
+
+    /// Has this host's session in the store, and what it delivers in flight there.
+    func join(on connection: RedisConnection) async throws(RedisError) {
+        guard let session else { return }
+        let heartbeat = Heartbeat(host: host, commands: commands, session: session)
+        try await heartbeat.join { command throws(RedisError) in try await connection.send(command) }
+        guard let own = session.current, let held = workers.withLockedValue({ $0 })?.held(at: own) else { return }
+        for start in stride(from: 0, to: held.count, by: 256) {
+            _ = try await connection.send(commands.adopt(held[start...].prefix(256), at: own))
+        }
+    }
 
     /// - Parameters:
     ///   - floor: the highest reading that this host knows. The clock of the store starts above it, or a new episode would
@@ -52,6 +67,7 @@ struct StoreRecovery: Sendable {
             }
         }
         try await replay(on: connection)
+        try await join(on: connection)
         guard !host.isEmpty, sight.settled != sight.server else { return }
         let waits: Waits = change == .another && !sight.settled.isEmpty ? .known : .all
         let deadline = ContinuousClock.now + patience

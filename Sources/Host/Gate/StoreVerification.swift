@@ -102,7 +102,8 @@ struct StoreVerification: Sendable {
         let change = memory.change(sight, since: highest)
         switch (change, occasion) {
         case (.none, .open), (.first, .open): break
-        case (.none, .opening) where recovery.host.isEmpty || sight.settled == sight.server: break
+        case (.none, .opening) where recovery.host.isEmpty || sight.settled == sight.server:
+            try await recovery.join(on: connection)
         case (.another, .open): throw RedisError(.emptied, "another server answers for the store")
         case (.lost(let what), .open): throw RedisError(.emptied, what)
         case (_, .opening):

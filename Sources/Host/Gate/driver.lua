@@ -4,8 +4,8 @@
 -- word. After one that starts with 0 or 1 come the document and the arguments of every step in order.
 -- Answers the last reading given out, and for each signal verdict, step, and how many bytes follow (`<BBI2`): the record as it is now,
 -- which has the episode and its count, and which the host writes again if this store loses it; for `full` and `unavailable`,
--- why; nothing for `again`: it has to be asked again, with its document. When deliveries were offered, the server's time that the tokens are made
--- of follows, and for each of those sinks the places of the signals that the host has to deliver.
+-- why; nothing for `again`: it has to be asked again, with its document. When capacity was offered, for each of those sinks the places of
+-- the signals follow that the host has to deliver.
 -- With one argument it takes a reading above that one and answers it. Each signal is decided before the next is looked at, and
 -- the fault of one is its own.
 if #ARGV == 1 then return {kit.take(kit.reading(ARGV[1]))} end
@@ -166,7 +166,7 @@ while place < count do
       failed[place] = {code, number, why}
       kit.restart()
       kit.read_ahead(fingerprints)
-      for _, key in ipairs(offered) do kit.hand_over(key, kit.lease_of_call(from_bytes('<I2', ARGV[2]))) end
+      for _, key in ipairs(offered) do kit.dispatch(key) end
       begin()
     else
       answer(code, number, why)
@@ -177,6 +177,5 @@ end
 kit.advance(last)
 kit.release()
 local answers = {last, table.concat(reply)}
-if #offered > 0 then answers[3] = kit.time() end
-for _, key in ipairs(offered) do answers[#answers + 1] = kit.taken(key) end
+for _, key in ipairs(offered) do answers[#answers + 1] = kit.dispatched(key) end
 return answers

@@ -116,11 +116,11 @@ local function without_room(member)
 end
 
 -- Decides whether every sink can take `member` (a fingerprint or a storm), and returns the writes that queue it from
--- `due` on, or hand it over. Raises when a sink that refuses is full; for what is `answered` for there is always room. `grown` says
+-- `due` on, or put it in flight at the calling host. Raises when a sink that refuses is full; for what is `answered` for there is always room. `grown` says
 -- that only a count has grown: a member in back-off stays there.
 function kit.queue(member, now, due, answered, grown)
   local shut = not answered and without_room(member)
-  return function(record, document, handed)
+  return function(record, document, place)
     local open = false
     for place in ipairs(queues) do open = open or not shut or not shut[place] end
     if document and open then held.documents[member] = document end
@@ -132,9 +132,9 @@ function kit.queue(member, now, due, answered, grown)
         opens = record and record.episode == record.version, before = record and record.own or 0}
       if note.opens then note.episode = record.episode end
     end
-    for place, key in ipairs(queues) do
-      if not shut or not shut[place] then
-        kit.enqueue(key, due, member, handed, note)
+    for number, key in ipairs(queues) do
+      if not shut or not shut[number] then
+        kit.enqueue(key, due, member, place, note)
         if held.counts[key] then held.counts[key] = held.counts[key] + 1 end
       end
     end
@@ -185,15 +185,18 @@ end
 
 function kit.queued(member) return #unqueued({member}) == 0 end
 
--- Lets the caller have what is queued for the sinks of which `offer` has a 1, in their order, behind a number: `<I2`. The number
--- tells its calls from those of others. Answers their queues; none when nothing is offered.
+-- Puts what this call queues for the first time in flight at the calling host, without a claim. `offer`: numbers of its session and
+-- of the call (`<I4I4`), the session's token, and for each sink in order a 1 when its worker has capacity. Answers the queues of those;
+-- none when nothing is offered, or the session is not in the store: then all is queued as due.
 function kit.offered(offer)
   local offered = {}
   if offer == '' then return offered end
-  local score = kit.lease_of_call(from_bytes('<I2', offer))
+  local session, call = from_bytes('<I4I4', offer)
+  if not kit.lives(session, sub(offer, 9, 24)) then return offered end
+  kit.dispatch_at(kit.in_flight(session, call))
   for place, key in ipairs(queues) do
-    if string.byte(offer, place + 2) == 1 then
-      kit.hand_over(key, score)
+    if string.byte(offer, place + 24) == 1 then
+      kit.dispatch(key)
       offered[#offered + 1] = key
     end
   end
@@ -207,19 +210,4 @@ function kit.drop_documents(members, sink)
     if #member == 32 then keys[#keys + 1] = base .. 'd:' .. member end
   end
   if #keys > 0 then redis.call('DEL', unpack(keys)) end
-end
-
--- Leases ----------------------------------------------------------------------------------------------------------
-
--- The score of a due member is a whole number, the time in ms from which on it is due. The score of a member in flight is the time at which its lease
--- ends and a fraction in 1/4096: an even number for a claim, an odd one for a call of the gate, whose attempt is not counted yet.
--- A double has the bits for that until the year 2039.
-kit.TICKS = 4096
-function kit.lease_of_claim(reading) return kit.time() + outbox.lease + (reading % 1000 * 2 + 2) / kit.TICKS end
-function kit.lease_of_call(number) return kit.time() + outbox.lease + (number * 2 + 1) / kit.TICKS end
-
--- The number of the gate's call that handed it over; nil when no call did.
-function kit.call_of(score)
-  local ticks = score % 1 * kit.TICKS
-  return ticks % 2 == 1 and (ticks - 1) / 2 or nil
 end

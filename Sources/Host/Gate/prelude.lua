@@ -23,7 +23,7 @@ end
 
 function kit.key(family, name) return base .. family .. (name or '') end
 
--- The host passes its configuration in front of this text as `outbox`: sinks, backlog, letters, the length of the lease.
+-- The host passes its configuration in front of this text as `outbox`: sinks, backlog, letters.
 kit.outbox = outbox
 
 -- A whole number as text. Lua's own conversion rounds after 14 digits, and a reading has 16.
@@ -38,7 +38,7 @@ local function server_time()
   return micros
 end
 
--- The server's time in ms, one for the whole script. Due times, ends, windows and leases go by it.
+-- The server's time in ms, one for the whole script. Due times, ends and windows go by it.
 function kit.time() return floor(server_time() / 1000) end
 
 -- A number is exact up to here.

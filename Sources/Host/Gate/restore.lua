@@ -87,7 +87,7 @@ local function restore(fingerprint, record, document, at)
     writes[#writes + 1] = function()
       queue(restored, document ~= '' and document or nil)
       -- Its sink may have it: the next attempt is not the first.
-      for _, sink in ipairs(outbox.sinks) do redis.call('HINCRBY', kit.key('a:', sink.name), fingerprint, 1) end
+      for _, sink in ipairs(outbox.sinks) do kit.asked(sink.name, fingerprint, 1) end
     end
   end
   for _, step in ipairs(steps) do

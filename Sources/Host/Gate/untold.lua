@@ -96,7 +96,7 @@ function kit.meet(key, notes)
   for place, score in ipairs(redis.call('ZMSCORE', key, unpack(members))) do
     local note, member = notes[place], members[place]
     score = tonumber(score or '')
-    if score and note.changed and score % 1 == 0 and score > note.due then
+    if score and note.changed and score > note.due then
       early[#early + 1], early[#early + 2] = note.due, member
     end
     local there = score or queued[member] or note.again

@@ -24,26 +24,25 @@ function kit.restart()
   kit.hold()
 end
 
--- A delivery of a host's own call is in flight at that host at once, as if it had claimed it: its score is the call's
--- `token`. Of each queue: which members were asked for, and at which places of the call; and the places, a byte for each, of those
--- that the host has to deliver.
-local handing, token = {}, nil
+-- Direct dispatch: what a host's call queues for the first time is in flight at that host at once, as if it had claimed it, with the
+-- score `flight`. Of each queue: which members were asked for, and at which places of the call; and the places, a byte for each, of
+-- those that the host has to deliver.
+local dispatching, flight = {}, nil
+
+function kit.dispatch_at(score) flight = score end
 
 -- Puts in flight at the calling host what is queued under `key` in this call.
-function kit.hand_over(key, score)
-  token = score
-  handing[key] = {asked = {}, places = {}, seen = {}, taken = {}}
-end
+function kit.dispatch(key) dispatching[key] = {asked = {}, places = {}, seen = {}, taken = {}} end
 
-function kit.taken(key) return table.concat(handing[key].taken) end
+function kit.dispatched(key) return table.concat(dispatching[key].taken) end
 
 -- A member that was queued already is in flight elsewhere, or waits for a claim.
-local function handed_over(key, hand, all)
-  local scores = not all and redis.call('ZMSCORE', key, unpack(hand.asked))
-  for at, place in ipairs(hand.places) do
-    if all or tonumber(scores[at] or '') == token then hand.taken[#hand.taken + 1] = string.char(place) end
+local function note_dispatched(key, one, all)
+  local scores = not all and redis.call('ZMSCORE', key, unpack(one.asked))
+  for at, place in ipairs(one.places) do
+    if all or tonumber(scores[at] or '') == flight then one.taken[#one.taken + 1] = string.char(place) end
   end
-  hand.asked, hand.places = {}, {}
+  one.asked, one.places = {}, {}
 end
 
 local function list_of(lists, key)
@@ -92,14 +91,14 @@ function kit.put(key, field, value, ms)
   held.lives[key] = ms
 end
 
--- Queues a member for a sink from `time` on; a new episode may be handed over, and has a `place` in the call, from 0. A `note`
+-- Queues a member for a sink from `time` on; a new episode may be dispatched, and has a `place` in the call, from 0. A `note`
 -- says how it meets the member if that is queued already.
 function kit.enqueue(key, time, member, place, note)
-  local hand = place and handing[key]
+  local one = place and dispatching[key]
   -- One delivery of a member at a time.
-  if hand and not hand.seen[member] then
-    time, hand.seen[member] = token, true
-    hand.asked[#hand.asked + 1], hand.places[#hand.places + 1] = member, place
+  if one and not one.seen[member] then
+    time, one.seen[member] = flight, true
+    one.asked[#one.asked + 1], one.places[#one.places + 1] = member, place
   end
   append(held.queues, key, time, member)
   if note then
@@ -173,8 +172,8 @@ function kit.release()
     redis.call('DEL', UNQUEUED)
     for key, early in pairs(met) do kit.hurry(key, early) end
   end
-  for key, hand in pairs(handing) do
-    if #hand.asked > 0 then handed_over(key, hand, added[key] * 2 == #writes.queues[key]) end
+  for key, one in pairs(dispatching) do
+    if #one.asked > 0 then note_dispatched(key, one, added[key] * 2 == #writes.queues[key]) end
   end
   for fingerprint in pairs(writes.records) do existed[fingerprint] = true end
   for id in pairs(writes.storms) do existed[id] = true end

@@ -13,8 +13,8 @@ struct Intake: Taking {
     let log: Logger
     /// Called when the gate queued something: this host's delivery need not wait for its next poll.
     let wakeDelivery: @Sendable () -> Void
-    /// Who delivers what the gate hands over.
-    let hands: (any DeliveryHands)?
+    /// Who delivers new episodes without a claim.
+    let hands: (any DirectDispatch)?
     let failPoint: @Sendable (FailPoint) -> Void
     var room = DecodeRoom()
 

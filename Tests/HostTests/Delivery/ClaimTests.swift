@@ -13,7 +13,7 @@ import Testing
         try await rig.at(.zero)
         for name in ["A", "B", "C"] { _ = await rig.decide(try Rig.signal(name)) }
         func claim(_ most: Int) async throws -> DeliveryStore.Claimed {
-            try await rig.delivery.claim("file", as: ClaimTicket(), most: most)
+            try await rig.delivery.claim("file", by: rig.call(), most: most)
         }
         let (first, second, third) = (try await claim(2), try await claim(2), try await claim(2))
         #expect(first.more && !second.more && !third.more)
@@ -29,7 +29,7 @@ import Testing
         let key = "local key = redis.call('KEYS', '{test}:r:*')[1] "
         let lose = "redis.call('COPY', key, 'kept') return redis.call('SET', key, 'nonsense')"
         try await rig.redis.command("EVAL", key + lose, "0")
-        let words = try await rig.delivery.acknowledge("file", claims)
+        let words = try #require(try await rig.delivery.acknowledge("file", claims))
         #expect(words.filter { $0 == .settled }.count == 2)
         #expect(words.filter { $0 == .changed }.count == 1)
         #expect(try await rig.number("ZCARD", "{test}:q:file") == 1)
@@ -67,9 +67,9 @@ import Testing
                 labels: Labels([]),
                 annotations: Labels([.init("note", note)], longestValue: Signal.Bounds.annotationValue))
             _ = await rig.decide(
-                to: Hands(isForLater: true), GateSignal(Fingerprint(signal.identity), signal, from: .none))
+                to: Workers(of: rig, isForLater: true), GateSignal(Fingerprint(signal.identity), signal, from: .none))
         }
-        let found = try await rig.delivery.claim("file", as: ClaimTicket(), most: 256)
+        let found = try await rig.delivery.claim("file", by: rig.call(), most: 256)
         #expect(found.more)
         #expect(found.claims.count < 100)
         #expect(found.claims.reduce(0) { $0 + $1.delivery.json.count } < 16 << 20)

@@ -20,22 +20,39 @@ import Testing
         #expect(try await rig.claims().isEmpty)
     }
 
-    @Test func aClaimThatEndedIsAnothers_AndTheSlowHostChangesNothing() async throws {
+    @Test func whenASessionEndsItsClaimsAreAnothers_AndTheSlowHostChangesNothing() async throws {
         let rig = try await Rig()
         try await rig.at(.zero)
         _ = await rig.decide(try Rig.signal())
         let slow = try await rig.claims()
-        try await rig.at(.seconds(61))
+        try await rig.dies()
         let other = try await rig.claims()
         #expect(other.map(\.member) == slow.map(\.member))
         #expect(other.map(\.attempt) == [2])
-        #expect(try await rig.delivery.acknowledge("file", slow) == [.lost])
+        #expect(try await rig.delivery.acknowledge("file", slow) == nil)
         #expect(try await rig.retry(slow[0], after: .seconds(1)) == false)
-        #expect(try await rig.delivery.bury("file", slow[0], because: "no", after: .seconds(1)) == .lost)
+        #expect(try await rig.delivery.bury("file", slow[0], because: "no", after: .seconds(1)) == .absent)
         #expect(try await rig.number("ZCARD", "{test}:q:file") == 1)
         #expect(try await rig.delivery.acknowledge("file", other) == [.settled])
         #expect(try await rig.number("ZCARD", "{test}:q:file") == 0)
         #expect(try await rig.delivery.letters(origin: nil, most: 1).total == 0)
+    }
+
+    /// A late call of the same session: it was released, and claimed again.
+    @Test func theCallInTheScoreFencesWhatComesLate() async throws {
+        let rig = try await Rig()
+        try await rig.at(.zero)
+        _ = await rig.decide(try Rig.signal())
+        let first = try await rig.claims()
+        try await rig.delivery.release("file", first.map(\.held), of: first[0].call.session)
+        let second = try await rig.claims()
+        #expect(second.map(\.attempt) == [2])
+        #expect(try await rig.delivery.acknowledge("file", first) == [.lost])
+        #expect(try await rig.retry(first[0], after: .seconds(1)) == false)
+        #expect(try await rig.delivery.bury("file", first[0], because: "no", after: .seconds(1)) == .lost)
+        try await rig.delivery.release("file", first.map(\.held), of: first[0].call.session)
+        #expect(try await rig.claims().isEmpty)
+        #expect(try await rig.delivery.acknowledge("file", second) == [.settled])
     }
 
     @Test func whatChangedWhileItWasDeliveredIsDeliveredAgainInItsLatestState() async throws {
@@ -58,8 +75,8 @@ import Testing
         _ = await rig.decide(signal)
         let lost = try await rig.claims()
         #expect(lost.map(\.delivery.isUpdate) == [false])
-        try await rig.at(.seconds(61))
-        // Handed over, but its word was lost: as if it had never been.
+        try await rig.dies()
+        // Delivered, but never acknowledged: as if it had never been.
         #expect(try await rig.deliver().map(\.isUpdate) == [false])
         _ = await rig.decide(try Rig.signal("A", .resolved, ends: .minutes(2)))
         #expect(try await rig.deliver().map(\.isUpdate) == [true])
@@ -190,7 +207,7 @@ import Testing
         _ = await rig.decide(try Rig.signal("A"), try Rig.signal("B"))
         try await rig.redis.command(
             "EVAL", "return redis.call('SET', redis.call('KEYS', '{test}:r:*')[1], 'nonsense')", "0")
-        let found = try await rig.delivery.claim("file", as: ClaimTicket(), most: 10)
+        let found = try await rig.delivery.claim("file", by: rig.call(), most: 10)
         #expect(found.claims.count == 1)
         #expect(found.faults == ["a record is unreadable"])
         #expect(try await rig.number("ZCARD", "{test}:q:file") == 2)
@@ -264,7 +281,6 @@ import Testing
         #expect(try await rig.delivery.acknowledge("file", slow) == [.settled])
         #expect(try await rig.delivery.moveQueue("old", to: "file") == 1)
         #expect(try await rig.delivery.acknowledge("old", claims) == [.lost])
-        try await rig.at(.seconds(61))
         // A renamed sink may write to the same file: it looks there first.
         #expect(try await rig.claims("file").map(\.attempt) == [2])
     }

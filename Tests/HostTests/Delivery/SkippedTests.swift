@@ -76,30 +76,30 @@ import Testing
     }
 
     @Test(arguments: [false, true])
-    func anEpisodeIsSkippedWhenItsOnlyDeliveryFailed(_ leaseEnds: Bool) async throws {
+    func anEpisodeIsSkippedWhenItsOnlyDeliveryFailed(_ hostDies: Bool) async throws {
         let rig = try await Rig()
         let first = try await fire(rig, 0, ends: false)
         let claims = try await rig.claims()
         _ = await rig.decide(try Rig.signal("A", .resolved, ends: .seconds(1)))
         _ = await rig.decide(try Rig.signal("A", starts: .seconds(2)))
-        if leaseEnds {
-            try await rig.at(.seconds(61))
+        if hostDies {
+            try await rig.dies()
         } else {
             #expect(try await rig.retry(claims[0], after: .seconds(300)) == false)
         }
         #expect(try await rig.claims().map(\.delivery.skipped) == [skipped(1, first: first)])
     }
 
-    @Test func anEpisodeThatWasHandedOverIsToldOrSkipped() async throws {
+    @Test func aDispatchedEpisodeIsToldOrSkipped() async throws {
         for isTold in [true, false] {
             let rig = try await Rig()
             try await rig.at(.zero)
-            let hands = Hands(0)
-            let opened = await rig.decide(to: hands, try Rig.signal("A", starts: .zero)).outcomes[0]
+            let workers = Workers(of: rig, 0)
+            let opened = await rig.decide(to: workers, try Rig.signal("A", starts: .zero)).outcomes[0]
             _ = await rig.decide(try Rig.signal("A", .resolved, ends: .seconds(1)))
             _ = await rig.decide(try Rig.signal("A", starts: .seconds(2)))
-            if isTold { #expect(try await rig.delivery.acknowledge("file", try hands.claims()) == [.changed]) }
-            try await rig.at(.seconds(61))
+            if isTold { #expect(try await rig.delivery.acknowledge("file", try workers.claims()) == [.changed]) }
+            try await rig.dies()
             let expected = isTold ? nil : skipped(1, first: try #require(opened.episode))
             #expect(try await rig.claims().map(\.delivery.skipped) == [expected])
         }

@@ -17,6 +17,8 @@ final class GateRig: Sendable {
     let store: RedisStore
     let delivery: DeliveryStore
     let witness = Recorder()
+    let session: HostSession
+    let heartbeat: Heartbeat
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let running: Task<Void, Never>
 
@@ -62,7 +64,12 @@ final class GateRig: Sendable {
             deduplicate: deduplicate,
             plugin: plugin, first: first, further: further, replay: replay, peerWait: peerWait)
         self.configuration = configuration
-        let gate = Gate(configuration, host: host, log: log, witness: witness)
+        // What has a server for itself is never taken for dead, however slow the machine is.
+        let session = HostSession(isAlone: given == nil && host.isEmpty)
+        let gate = Gate(configuration, host: host, session: session, log: log, witness: witness)
+        heartbeat = Heartbeat(
+            host: host, commands: GateCommands(configuration, ScriptComposer(configuration)), session: session)
+        self.session = session
         let scripts = DeliveryScripts(configuration)
         self.gate = gate
         store = RedisStore(
@@ -185,7 +192,18 @@ final class GateRig: Sendable {
     // MARK: The store
 
     func claims(_ sink: PluginID = "file", _ most: Int = 100) async throws -> [Claim] {
-        try await delivery.claim(sink, as: ClaimTicket(), most: most).claims
+        try await delivery.claim(sink, by: call(), most: most).claims
+    }
+
+    func call() throws -> SessionCall {
+        guard let call = session.nextCall() else { throw TestFailure("no session") }
+        return call
+    }
+
+    /// As if this host had died, and another one had noticed; then it takes a new session.
+    func dies() async throws {
+        await heartbeat.end(in: store)
+        try await heartbeat.join { [store] command throws(RedisError) in try await store.send(command) }
     }
 
     /// - Returns: false when the claim was lost.

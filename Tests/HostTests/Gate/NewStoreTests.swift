@@ -24,7 +24,7 @@ import Testing
         let beating = Task {
             while !Task.isCancelled {
                 if try await rig.number("ZCARD", "{test}:hosts") == 0 { continue }
-                for host in hosts { await host.gate.heartbeat.beat(in: host.store) }
+                for host in hosts { await host.gate.beat(in: host.store) }
                 try? await Task.sleep(for: .milliseconds(100))
             }
         }
@@ -74,7 +74,7 @@ import Testing
         let one = try await Rig(redis: redis, host: "one", clock: false)
         let time = try await redis.command("TIME").list[0].string.flatMap { Int64($0) } ?? 0
         try await redis.command("ZADD", "{test}:hosts", "\(time * 1_000 + 60_000)", "two")
-        await one.gate.heartbeat.beat(in: one.store)
+        await one.gate.beat(in: one.store)
         #expect(one.store.state == .open)
         // As if the promoted replica had not had it yet.
         try await redis.command("DEL", "{test}:hosts")
@@ -87,7 +87,7 @@ import Testing
         let rig = try await Rig(host: "one", clock: false)
         try await rig.redis.command("FLUSHALL")
         try await eventually("a loss that is told") {
-            await rig.gate.heartbeat.beat(in: rig.store)
+            await rig.gate.beat(in: rig.store)
             return rig.witness.losses.count == 1
         }
     }

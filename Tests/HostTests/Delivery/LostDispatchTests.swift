@@ -6,31 +6,9 @@ import Testing
 
 @testable import Host
 
-/// What becomes of what was handed over when nobody heard of it, or the answer can't be.
-@Suite(.serialized) struct LostHandOverTests {
+/// A call of the gate with direct dispatch whose answer is lost, or can't be.
+@Suite(.serialized) struct LostDispatchTests {
     private typealias Rig = GateRig
-
-    @Test func whatNobodyHeardOfIsDueAtOnceWhenItIsGivenBack() async throws {
-        let rig = try await Rig()
-        let hands = Hands(0)
-        _ = await rig.decide(to: hands, try Rig.signal("A"), try Rig.signal("B"))
-        let claims = try hands.claims()
-        let number = try #require(claims[0].token.call)
-        #expect(hands.offers.map(\.number) == [number])
-        let other = LostHandOver(member: claims[0].member, number: number == 1 ? 2 : 1)
-        try await rig.delivery.giveBack("file", [other])
-        #expect(try await rig.claims().isEmpty, "another host's is left alone")
-        let unknown = LostHandOver(member: QueueMember(try Rig.signal("C").fingerprint.bytes), number: number)
-        try await rig.delivery.giveBack(
-            "file", [unknown] + claims.map { LostHandOver(member: $0.member, number: number) })
-        let found = try await rig.claims()
-        #expect(Set(found.map(\.member)) == Set(claims.map(\.member)))
-        #expect(found.map(\.attempt) == [2, 2])
-        #expect(try await rig.number("ZCARD", "{test}:q:file") == 2)
-        // A claim's token is no call's.
-        try await rig.delivery.giveBack("file", [LostHandOver(member: claims[0].member, number: 0)])
-        #expect(try await rig.claims().count == 0)
-    }
 
     /// A step in front of `persist` whose write fails behind that one's.
     private struct Failing: GatePolicy {
@@ -48,39 +26,38 @@ import Testing
 
     @Test func aSignalWhoseWriteFailsLeavesNothingInAQueue() async throws {
         let rig = try await Rig(further: [Failing()])
-        let hands = Hands(0)
-        let answer = await rig.decide(to: hands, try Rig.signal("A"))
+        let workers = Workers(of: rig, 0)
+        let answer = await rig.decide(to: workers, try Rig.signal("A"))
         #expect(answer.outcomes.map(\.verdict) == [.unavailable])
-        #expect(hands.handed.isEmpty)
-        #expect(hands.lost.isEmpty)
+        #expect(workers.episodes.isEmpty)
+        #expect(workers.unknown == 0)
         #expect(try await rig.number("ZCARD", "{test}:q:file") == 0)
     }
 
-    @Test func aCallThatFailedHalfwayMayHaveHandedOver() async throws {
+    @Test func aCallThatFailedHalfwayMayHaveDispatched() async throws {
         let rig = try await Rig()
-        let hands = Hands(0)
+        let workers = Workers(of: rig, 0)
         // The queue is written first; what comes behind it meets a key of the wrong type.
         try await rig.redis.command("SET", "{test}:due", "x")
-        let answer = await rig.decide(to: hands, try Rig.signal("A"), try Rig.signal("B", .resolved, ends: .minutes(1)))
+        let answer = await rig.decide(to: workers, try Rig.signal("A"), try Rig.signal("B", .resolved, ends: .minutes(1)))
         #expect(answer.outcomes.allSatisfy { $0.verdict == .unavailable })
-        #expect(try hands.lost == [Rig.signal("A").fingerprint])
+        #expect(workers.unknown == 1)
     }
 
-    @Test func aStoreThatIsFullHasHandedNothingOver() async throws {
+    @Test func aStoreThatIsFullHasDispatchedNothing() async throws {
         let rig = try await Rig()
-        let hands = Hands(0)
+        let workers = Workers(of: rig, 0)
         try await rig.redis.command("CONFIG", "SET", "maxmemory", "1")
-        let answer = await rig.decide(to: hands, try Rig.signal("A"))
+        let answer = await rig.decide(to: workers, try Rig.signal("A"))
         #expect(answer.outcomes.map(\.verdict) == [.unavailable])
-        #expect(hands.offers.count == 1)
-        #expect(hands.lost.isEmpty)
+        #expect(workers.offers.count == 1)
+        #expect(try await rig.number("ZCARD", "{test}:q:file") == 0)
     }
 
     /// What no script answers.
     @Test(
         arguments: [
-            [], [.integer(5)], [.integer(0), .bytes([0])], [.integer(.max), .bytes([0])], [.integer(5), .bytes([1])],
-            [.integer(5), .integer(0)], [.integer(5), .bytes([0]), .bytes([0])],
+            [.bytes([1])], [.integer(0)], [.bytes([0]), .bytes([0])], [.bytes([0, 1])],
         ] as [[RedisValue]])
     func anAnswerThatCantBeShutsTheStore(_ words: [RedisValue]) async throws {
         let rig = try await Rig()
@@ -90,10 +67,10 @@ import Testing
         let record = [UInt8](repeating: 1, count: 60)
         let reply = RedisValue.array([.integer(6), .bytes([1, 3, 60, 0] + record)] + words)
         var kept = GateReader.Kept()
-        let offer = try #require(HandOverOffer([0], room: 1))
+        let offer = DispatchOffer(call: try rig.call(), sinks: [0], capacity: 1)
         let outcomes = reader.read(reply, [try Rig.signal()][...], offer, rig.store, since: 1, &kept)
         #expect(outcomes.map(\.verdict) == [.unavailable])
-        #expect(kept.handOver.handed.isEmpty)
+        #expect(kept.dispatched.episodes.isEmpty)
         #expect(rig.store.state != .open)
     }
 
@@ -101,25 +78,31 @@ import Testing
     @Test(arguments: ["9223372036854770000", "10000000000000000000", "1e300", "9007199254740992"])
     func aClockThatCantBeConfirmsNothing(_ clock: String) async throws {
         let rig = try await Rig()
-        let hands = Hands(0)
+        let workers = Workers(of: rig, 0)
         try await rig.redis.command("SET", "{test}:clock", clock)
-        let answer = await rig.decide(to: hands, try Rig.signal("A"))
+        let answer = await rig.decide(to: workers, try Rig.signal("A"))
         #expect(answer.outcomes.map(\.verdict) == [.unavailable])
-        #expect(hands.handed.isEmpty)
+        #expect(workers.episodes.isEmpty)
         #expect(try await rig.number("EXISTS", "{test}:q:file") == 0)
     }
 
     @Test func aMoveOfAQueueForgetsNoAttempt() async throws {
         let rig = try await Rig(sinks: [("file", .refuse), ("other", .refuse)])
         try await rig.at(.zero)
-        // Of A `other` has it in its hands; what `file` has of it is due earlier. Of B it is the other way round.
+        // Of A `other` has it in flight, and `file` has it due. Of B it is the other way round.
+        var claims: [[Claim]] = []
         for (name, place) in [("A", 1), ("B", 0)] {
-            _ = await rig.decide(to: Hands(place), try Rig.signal(name))
+            let workers = Workers(of: rig, place)
+            _ = await rig.decide(to: workers, try Rig.signal(name))
+            claims.append(try workers.claims())
         }
         #expect(try await rig.delivery.moveQueue("file", to: "other") == 2)
+        // What is in flight at `other` stays there; what was in flight at `file` is due.
         let found = try await rig.claims("other")
-        #expect(found.count == 2)
-        #expect(found.map(\.attempt) == [2, 2])
+        #expect(found.map(\.member) == claims[1].map(\.member))
+        #expect(found.map(\.attempt) == [2])
+        #expect(try await rig.delivery.acknowledge("file", claims[1]) == [.lost])
+        #expect(try await rig.delivery.acknowledge("other", claims[0]) == [.settled])
     }
 
     @Test(arguments: ["x", "1e300"])
@@ -132,34 +115,23 @@ import Testing
                 "HSET", [Array("{test}:a:\(sink)".utf8), Rig.signal().fingerprint.bytes, Array(count.utf8)])
         }
         #expect(try await rig.delivery.moveQueue("file", to: "other") == 1)
-        #expect(try await rig.claims("other").map(\.attempt) == [3])
+        #expect(try await rig.claims("other").map(\.attempt) == [2])
         #expect(try await rig.number("EXISTS", "{test}:q:file") == 0)
     }
 
-    /// The same problem twice in a call is one delivery.
-    @Test func whatIsGivenBackTwiceCountsOnce() async throws {
+    @Test func aCallWhoseAnswerIsLostMayHaveDispatched() async throws {
         let rig = try await Rig()
-        let hands = Hands(0)
-        _ = await rig.decide(to: hands, try Rig.signal())
-        let claim = try hands.claims()[0]
-        let lost = LostHandOver(member: claim.member, number: try #require(claim.token.call))
-        try await rig.delivery.giveBack("file", [lost, lost])
-        #expect(try await rig.claims().map(\.attempt) == [2])
-    }
-
-    @Test func aCallWhoseAnswerIsLostLosesWhatItMayHaveHandedOver() async throws {
-        let rig = try await Rig()
-        let hands = Hands(0)
+        let workers = Workers(of: rig, 0)
         rig.redis.freeze()
         let signals = [
             try Rig.signal("A"), try Rig.signal("B", .resolved, ends: .minutes(1)), try Rig.signal("K", isKnown: true),
         ]
-        async let deciding = rig.gate.decide(signals, [], in: rig.store, on: nil, to: hands)
-        try await eventually("a call") { hands.offers.count == 1 }
+        async let deciding = rig.gate.decide(signals, [], in: rig.store, on: nil, to: workers)
+        try await eventually("a call") { workers.offers.count == 1 }
         rig.redis.kill()
         let answer = await deciding
         #expect(answer.outcomes.allSatisfy { $0.verdict == .unavailable })
-        #expect(hands.handed.isEmpty)
-        #expect(try hands.lost == [Rig.signal("A").fingerprint])
+        #expect(workers.episodes.isEmpty)
+        #expect(workers.unknown == 1)
     }
 }

@@ -7,8 +7,8 @@ import Testing
 
 @testable import Host
 
-/// The workers of a host and its gate together: what is handed over reaches its sink without a claim.
-@Suite(.serialized) struct HandedDeliveryTests {
+/// The workers of a host and its gate together: direct dispatch reaches the sink without a claim.
+@Suite(.serialized) struct DispatchedDeliveryTests {
     private typealias Rig = GateRig
     private typealias Scripted = SinkWorkerTests.Scripted
 
@@ -35,18 +35,18 @@ import Testing
         await rig.gate.decide(signals, [], in: rig.store, on: nil, to: service)
     }
 
-    /// Once the queue was found empty, all the room is for what is handed over.
+    /// Once the queue was found empty, all the capacity is for direct dispatch.
     private func ready(_ service: DeliveryService, _ room: Int) async throws {
         try await eventually("an empty queue") {
             guard let offer = service.offer(room) else { return false }
-            service.take([], lost: [], of: offer, born: 0)
+            service.dispatch([], isKnown: true, of: offer, born: 0)
             return true
         }
     }
 
     /// A look for what others left has all the room for a moment.
-    private func offered(_ service: DeliveryService) async throws -> HandOverOffer {
-        let found = NIOLockedValueBox<HandOverOffer?>(nil)
+    private func offered(_ service: DeliveryService) async throws -> DispatchOffer {
+        let found = NIOLockedValueBox<DispatchOffer?>(nil)
         try await eventually("an offer") {
             let offer = service.offer(1)
             found.withLockedValue { $0 = offer }
@@ -60,15 +60,15 @@ import Testing
         let rig = try await Rig(plugin: sink)
         try await serving(rig) { service, metrics in
             try await ready(service, 64)
-            var handed = 0
+            var dispatched = 0
             for round in 0..<20 {
                 let answer = await decide(rig, service, try (0..<10).map { try Rig.signal("A\(round)-\($0)") })
-                handed += answer.outcomes.count { $0.isHandedOver }
+                dispatched += answer.outcomes.count { $0.isDispatched }
                 if answer.queued { service.wake() }
                 try await eventually("\(round) delivered") { sink.deliveries.count == (round + 1) * 10 }
             }
             try await eventually("an empty queue") { try await rig.number("ZCARD", "{test}:q:file") == 0 }
-            #expect(handed > 0)
+            #expect(dispatched > 0)
             try await eventually("all counted") { metrics.registry.render().contains("result=\"delivered\"} 200") }
         }
         #expect(Set(sink.deliveries.map(\.id)).count == 200)
@@ -96,21 +96,21 @@ import Testing
         try await rig.at(.zero)
         try await serving(rig) { service, _ in
             try await ready(service, 64)
-            // The store has handed it over; the answer never came here.
+            // The store has put it in flight; the answer never came here.
             let offer = try await offered(service)
             let signal = try Rig.signal()
             let command = GateCommands(rig.configuration, ScriptComposer(rig.configuration)).gate(
                 [signal], born: rig.gate.born, offer: offer)
             _ = try await rig.store.send(command)
             #expect(try await rig.claims().isEmpty)
-            service.take([], lost: [signal.fingerprint], of: offer, born: 0)
+            service.dispatch([], isKnown: false, of: offer, born: 0)
             service.wake()
             try await eventually("an empty queue") { try await rig.number("ZCARD", "{test}:q:file") == 0 }
         }
         #expect(sink.deliveries.map(\.attempt) == [2])
     }
 
-    @Test func whatIsLostDuringAStopIsGivenBackAtItsEnd() async throws {
+    @Test func whatIsInDoubtAtAStopIsDueWhenTheSessionEnds() async throws {
         let rig = try await Rig(plugin: Scripted { _, _ in nil })
         try await rig.at(.zero)
         let signal = try Rig.signal()
@@ -121,8 +121,10 @@ import Testing
                 [signal], born: rig.gate.born, offer: offer)
             _ = try await rig.store.send(command)
             service.stop()
-            service.take([], lost: [signal.fingerprint], of: offer, born: 0)
+            service.dispatch([], isKnown: false, of: offer, born: 0)
         }
+        #expect(try await rig.claims().isEmpty)
+        try await rig.dies()
         #expect(try await rig.claims().count == 1)
     }
 
@@ -140,12 +142,12 @@ import Testing
         try await ready(service, 64)
         let hands = Late(service)
         let names = NIOLockedValueBox<[String]>([])
-        try await eventually("one handed over") {
+        try await eventually("one dispatched") {
             let signal = try Rig.signal("A\(names.withLockedValue { $0.count })")
             names.withLockedValue { $0.append(signal.fingerprint.description) }
             let answer = await rig.gate.decide([signal], [], in: rig.store, on: nil, to: hands)
-            if !answer.outcomes[0].isHandedOver { hands.release() }
-            return answer.outcomes[0].isHandedOver
+            if !answer.outcomes[0].isDispatched { hands.release() }
+            return answer.outcomes[0].isDispatched
         }
         let name = try #require(names.withLockedValue { $0.last })
         service.stop()
@@ -159,17 +161,20 @@ import Testing
         #expect(try await rig.store.send(asked) == .null)
     }
 
-    /// Hands on what the gate says later.
-    private final class Late: DeliveryHands {
+    /// Passes on later what the gate dispatches.
+    private final class Late: DirectDispatch {
         private let service: DeliveryService
         private let kept = NIOLockedValueBox<[@Sendable () -> Void]>([])
 
         init(_ service: DeliveryService) { self.service = service }
 
-        var keepUp: Bool { service.keepUp }
-        func offer(_ room: Int) -> HandOverOffer? { service.offer(room) }
-        func take(_ handed: [HandedOver], lost: [Fingerprint], of offer: HandOverOffer, born: Int64) {
-            kept.withLockedValue { [service] in $0.append { service.take(handed, lost: lost, of: offer, born: born) } }
+        var keepsUp: Bool { service.keepsUp }
+        func offer(_ capacity: Int) -> DispatchOffer? { service.offer(capacity) }
+        func held(at session: SessionID) -> [HeldDelivery] { service.held(at: session) }
+        func dispatch(_ episodes: [DispatchedEpisode], isKnown: Bool, of offer: DispatchOffer, born: Int64) {
+            kept.withLockedValue { [service] in
+                $0.append { service.dispatch(episodes, isKnown: isKnown, of: offer, born: born) }
+            }
         }
         func release() {
             let steps = kept.withLockedValue { kept in
@@ -192,7 +197,7 @@ import Testing
             service.wake()
             try await eventually("all its room taken") { sink.deliveries.count == type(of: sink).concurrency }
             let answer = await decide(rig, service, [try Rig.signal("B")])
-            #expect(answer.outcomes.map(\.isHandedOver) == [false])
+            #expect(answer.outcomes.map(\.isDispatched) == [false])
             #expect(answer.queued)
             open.finish()
             try await eventually("an empty queue") { try await rig.number("ZCARD", "{test}:q:file") == 0 }

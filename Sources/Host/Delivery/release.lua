@@ -1,0 +1,13 @@
+-- Makes due what is in flight at a session whose host does not deliver it. ARGV: sink, number of the session; then member and call of
+-- each. Answers how many it was: what is in flight by another call, or not any more, is left alone.
+local sink, session, words, now = ARGV[1], tonumber(ARGV[2]), {}, kit.time()
+local queue = kit.key('q:', sink)
+for at = 3, #ARGV, 2 do
+  local score = redis.call('ZSCORE', queue, ARGV[at])
+  if score and tonumber(score) == kit.in_flight(session, tonumber(ARGV[at + 1])) then
+    kit.asked(sink, ARGV[at], 0)
+    words[#words + 1], words[#words + 2] = now, ARGV[at]
+  end
+end
+if #words > 0 then redis.call('ZADD', queue, 'XX', unpack(words)) end
+return #words / 2
