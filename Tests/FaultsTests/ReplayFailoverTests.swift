@@ -121,7 +121,6 @@ private final class Flood: Sendable {
         // Every one is in a sink, by no other episode than the one that was answered.
         let told = flood.episodes
         var found: [String: Set<String>] = [:]
-        // What a host claimed without hearing of it is free again after its lease, a minute.
         try await eventually("all that was accepted in the sinks", within: .seconds(150), every: .milliseconds(200)) {
             guard hosts.reduce(0, { $0 + $1.delivered.count }) >= told.count else { return false }
             found = [:]

@@ -23,6 +23,8 @@ struct Cell: Hashable, Sendable, CustomStringConvertible {
     enum Fault: String, CaseIterable, Sendable {
         case hostKill = "host-kill"
         case hostStop = "host-stop"
+        /// For longer than its session lasts: another host ends it.
+        case hostFreeze = "host-freeze"
         case masterKill = "master-kill"
         /// With Sentinels, a failover of a master that is paused and does not know of it.
         case masterStop = "master-stop"
@@ -31,6 +33,8 @@ struct Cell: Hashable, Sendable, CustomStringConvertible {
         case linkTimeout = "link-timeout"
         case linkReset = "link-reset"
         case linkCut = "link-cut"
+        /// For longer than a session lasts without a heartbeat.
+        case linkSilence = "link-silence"
         case linkSlowClose = "link-slow-close"
         case linkBandwidth = "link-bandwidth"
         case replicationLatency = "replication-latency"
@@ -49,6 +53,9 @@ struct Cell: Hashable, Sendable, CustomStringConvertible {
         case permission = "permission"
         /// The store is emptied and the host that acknowledged dies with it: the one loss that is expected.
         case allLost = "all-lost"
+
+        /// It takes longer than a host session lasts without a heartbeat.
+        var endsSessions: Bool { [.hostFreeze, .linkSilence].contains(self) }
 
         var isOnLink: Bool { rawValue.hasPrefix("link-") }
         var isOnReplication: Bool { rawValue.hasPrefix("replication-") }

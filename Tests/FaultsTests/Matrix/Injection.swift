@@ -17,7 +17,8 @@ struct Injection: Sendable {
 
     init(_ rig: MatrixRig, _ ledger: Ledger, _ random: inout SeededRandom) {
         (self.rig, self.ledger) = (rig, ledger)
-        lasting = .milliseconds(Int.random(in: 200...1_500, using: &random))
+        let short = Duration.milliseconds(Int.random(in: 200...1_500, using: &random))
+        lasting = short + (rig.cell.fault.endsSessions ? .seconds(14) : .zero)
         let late = Duration.milliseconds(Int.random(in: 20...400, using: &random))
         let cut = Int.random(in: 0...40, using: &random)
         let rate = Int.random(in: 2_000...20_000, using: &random)
@@ -28,7 +29,7 @@ struct Injection: Sendable {
             case "jitter": .jitter(late)
             case "reset": .reset
             case "cut": .cut(after: cut)
-            case "slow-close": .slowClose(lasting)
+            case "slow-close": .slowClose(short)
             case "bandwidth": .bandwidth(rate)
             default: .timeout
             }
@@ -70,7 +71,7 @@ struct Injection: Sendable {
         let (server, host) = (rig.store.servers[master], rig.hosts[place])
         switch rig.cell.fault {
         case .hostKill: host.kill()
-        case .hostStop: host.signal(SIGSTOP)
+        case .hostStop, .hostFreeze: host.signal(SIGSTOP)
         case .masterKill, .failoverKill: server.kill()
         case .masterStop: server.freeze()
         case .failoverByHand: try await rig.store.failOver()
@@ -111,7 +112,7 @@ struct Injection: Sendable {
         let server = rig.store.servers[master]
         switch rig.cell.fault {
         case .hostKill, .allLost: try await host.start(["PORTCULLIS_FAILPOINT": ""])
-        case .hostStop: host.signal(SIGCONT)
+        case .hostStop, .hostFreeze: host.signal(SIGCONT)
         case .masterKill, .failoverKill: try await server.start()
         case .masterStop: server.thaw()
         case .failoverByHand, .flushAll, .olderFile: break

@@ -48,7 +48,7 @@ struct CellReport: Sendable {
 
 /// Runs one cell: life before the fault, life around it, life after it, and the judgement.
 enum MatrixRun {
-    /// A dead host's claim lasts a minute; a sender's patience must be longer.
+    /// A fault may end a session, which takes half a minute with its recovery; a busy machine takes longer.
     static let patience = Duration.seconds(110)
     /// Firings of an identity while the fault is awaited.
     static let most = 14
