@@ -64,6 +64,13 @@ public struct RedisCommand: Sendable {
 
     static func load(_ script: RedisScript) -> RedisCommand { RedisCommand("SCRIPT", "LOAD", script.text) }
 
+    /// Answers 1 or 0 for each.
+    static func exists(_ scripts: [RedisScript]) -> RedisCommand {
+        var command = RedisCommand("SCRIPT", "EXISTS")
+        for script in scripts { command.add(script.sha1) }
+        return command
+    }
+
     public mutating func add(_ text: String) {
         begin(text.utf8.count)
         encoded.append(contentsOf: text.utf8)

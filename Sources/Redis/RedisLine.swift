@@ -46,7 +46,7 @@ struct RedisLine: Sendable {
     }
 }
 
-/// Makes connections that may be used: logged in, with every script loaded, and verified.
+/// Makes connections that may be used: logged in, with every script at the server, and verified.
 struct LineMaker: Sendable {
     let timeout: Duration
     let scripts: [RedisScript]
@@ -90,7 +90,7 @@ struct LineMaker: Sendable {
     ) async throws(RedisError) -> RedisConnection {
         let connection = try await RedisConnection.connect(to: endpoint, on: loop, timeout: timeout)
         do throws(RedisError) {
-            try await prepare(connection, occasion)
+            try await prepare(connection, occasion, isNew: true)
         } catch {
             connection.close()
             throw error
@@ -99,10 +99,34 @@ struct LineMaker: Sendable {
     }
 
     /// Again and again, also on connections that are in use.
-    func prepare(_ connection: RedisConnection, _ occasion: RedisStore.Occasion) async throws(RedisError) {
-        for reply in try await connection.send(scripts.map(RedisCommand.load)) { _ = try reply.get() }
+    func prepare(
+        _ connection: RedisConnection, _ occasion: RedisStore.Occasion, isNew: Bool = false
+    ) async throws(RedisError) {
+        let missing = try await missing(connection, triesLoading: isNew)
+        for reply in try await connection.send(missing.map(RedisCommand.load)) { _ = try reply.get() }
         try await verify(connection, occasion)
     }
+
+    /// The scripts that the server does not have. All of them are half a megabyte, which the server would read and hash for
+    /// each connection.
+    private func missing(
+        _ connection: RedisConnection, triesLoading: Bool
+    ) async throws(RedisError) -> [RedisScript] {
+        guard !scripts.isEmpty else { return [] }
+        var commands = [RedisCommand.exists(scripts)]
+        // A server that has all of them is asked for no load: this one finds a user without the right to it.
+        if triesLoading { commands.append(.load(Self.smallest)) }
+        let replies = try await connection.send(commands)
+        for reply in replies { _ = try reply.get() }
+        let found = replies[0].list ?? []
+        let known = found.compactMap(\.int)
+        guard found.count == scripts.count, known.count == scripts.count else {
+            throw RedisError(.garbage, "SCRIPT EXISTS did not answer for each script")
+        }
+        return zip(scripts, known).filter { $0.1 != 1 }.map(\.0)
+    }
+
+    private static let smallest = RedisScript(name: "smallest", text: "return 1")
 }
 
 extension RedisConnection {

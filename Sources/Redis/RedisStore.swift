@@ -51,7 +51,7 @@ public final class RedisStore: Sendable {
     /// - Parameters:
     ///   - endpoint: where the server is, or who knows that.
     ///   - timeout: of connecting, and of each `send`.
-    ///   - scripts: loaded on every new connection, before it is verified.
+    ///   - scripts: those that the server does not have are loaded before each verification.
     ///   - cover: a `WAIT` behind what is sent as covered. Nil: nothing is.
     ///   - verify: what a connection must pass before its first use, and every 10 s. Any error it throws keeps the
     ///     store shut, `.outOfMemory` too: a verification that must not shut a full store takes that as passed.
