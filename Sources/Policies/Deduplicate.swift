@@ -4,7 +4,8 @@ public import SignalKit
 public struct Deduplicate: GatePolicy {
     public static let id: PluginID = "deduplicate"
     public static let step = GateStep(
-        service: "deduplication", source: String(decoding: PackageResources.deduplicate_lua, as: UTF8.self))
+        service: "deduplication", commands: [],
+        source: String(decoding: PackageResources.deduplicate_lua, as: UTF8.self))
     public static let argumentCount = 0
 
     /// How long a firing record lives without word of its sender, when the sender gave no `endsAt` in the future.

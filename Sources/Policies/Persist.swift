@@ -4,7 +4,8 @@ public import SignalKit
 public struct Persist: GatePolicy {
     public static let id: PluginID = "persist"
     public static let step = GateStep(
-        service: "persistence", source: String(decoding: PackageResources.persist_lua, as: UTF8.self))
+        service: "persistence", commands: [],
+        source: String(decoding: PackageResources.persist_lua, as: UTF8.self))
     public static let argumentCount = 0
 
     /// What the store must be able to survive, and how that is known.

@@ -5,7 +5,8 @@ public import SignalKit
 public struct StormPolicy: GatePolicy {
     public static let id: PluginID = "storm"
     public static let step = GateStep(
-        service: "storm detection", source: String(decoding: PackageResources.storm_lua, as: UTF8.self))
+        service: "storm detection", commands: ["HMGET", "UNLINK"],
+        source: String(decoding: PackageResources.storm_lua, as: UTF8.self))
     public static let argumentCount = 4
 
     /// What members have in common: `name`, `namespace`, or the name of a label.

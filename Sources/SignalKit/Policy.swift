@@ -24,14 +24,6 @@ public protocol Policy: Plugin {
     func evaluate(_ signal: Signal, _ context: PolicyContext) async throws(PolicyError) -> PolicyDecision
 }
 
-/// The Lua text of one gate policy. The file is a chunk that returns a function; docs/policies.md has its contract.
-public struct GateStep: Sendable {
-    /// The policy's name in a 503: "deduplication service unavailable".
-    public let service: String
-    public let source: String
-    public init(service: String, source: String) { (self.service, self.source) = (service, source) }
-}
-
 /// A constant of a gate policy, compiled into the script.
 public struct GateSetting: Sendable, Equatable {
     public enum Value: Sendable, Equatable {

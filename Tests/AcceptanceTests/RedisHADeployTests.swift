@@ -187,19 +187,6 @@ import Yams
         }
     }
 
-    /// docs/operations.md says what the host needs, and RedisUserTests that it needs just that.
-    @Test func theHostsUsersAreThoseOfTheDocument() throws {
-        let document = try Repository.text("docs/operations.md").split(separator: "\n")
-        for (user, file) in [("portcullis", "redis-users.acl"), ("portcullis-sentinel", "sentinel-users.acl")] {
-            let beginning = "ACL SETUSER \(user) on >PASSWORD "
-            let told = try #require(document.first { $0.hasPrefix(beginning) }).dropFirst(beginning.count)
-            let own = "user \(user) on >\(user)-password "
-            let lines = try Repository.text("deploy/redis-ha/\(file)").split(separator: "\n")
-            #expect(lines.first { $0.hasPrefix(own) }?.dropFirst(own.count) == told)
-            #expect(lines.contains { $0.hasPrefix("user default off ") })
-        }
-    }
-
     private static func ports(_ rule: Node?) -> Set<Int> {
         Set(rule?["ports"]?.sequence?.compactMap { $0["port"]?.int } ?? [])
     }

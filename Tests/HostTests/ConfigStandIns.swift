@@ -46,7 +46,7 @@ struct EnrichStandIn: Policy {
 
 struct DeduplicateStandIn: GatePolicy {
     static let id: PluginID = "deduplicate"
-    static let step = GateStep(service: "deduplication", source: "")
+    static let step = GateStep(service: "deduplication", commands: [], source: "")
     static let argumentCount = 0
     let settings: [GateSetting] = []
 
@@ -59,7 +59,7 @@ struct DeduplicateStandIn: GatePolicy {
 
 struct StormStandIn: GatePolicy {
     static let id: PluginID = "storm"
-    static let step = GateStep(service: "storm detection", source: "")
+    static let step = GateStep(service: "storm detection", commands: [], source: "")
     static let argumentCount = 0
     let settings: [GateSetting] = []
 
@@ -74,7 +74,7 @@ struct StormStandIn: GatePolicy {
 
 struct PersistStandIn: GatePolicy {
     static let id: PluginID = "persist"
-    static let step = GateStep(service: "persistence", source: "")
+    static let step = GateStep(service: "persistence", commands: [], source: "")
     static let argumentCount = 0
     let settings: [GateSetting] = []
 

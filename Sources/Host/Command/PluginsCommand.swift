@@ -8,12 +8,24 @@ struct PluginsCommand: ParsableCommand {
         discussion: """
             For a policy it also says what its failure means: closed refuses the signal with a 503, open goes on \
             without it. What every adapter, policy and sink has besides is in docs/configuration.md.
+
+            With --acl it prints the command that makes the user of Redis whom a configuration needs; behind Sentinel a
+            second one, for the Sentinels. Put the password in place of PASSWORD.
             """)
 
+    @Flag(help: "Print the rights that the configuration needs in Redis's ACL.")
+    var acl = false
+
+    @OptionGroup var config: ConfigurationOption
     @OptionGroup var form: OutputOption
+
+    func validate() throws {
+        guard acl || config.given == nil else { throw ValidationError("--config goes with --acl.") }
+    }
 
     func run() throws {
         let context = CommandContext.current
+        guard !acl else { return try printUsers(context.console) }
         let groups = ConfigurationReference.groups(of: context.plugins)
         guard !form.isJSON else {
             let all = zip(context.plugins.all, groups).map { Self.document($0.kind, $0.type.id, $1) }
@@ -34,6 +46,22 @@ struct PluginsCommand: ParsableCommand {
             }
         }
     }
+
+    private func printUsers(_ console: Console) throws {
+        let user = StoreUser(try config.load())
+        for note in user.notes { console.err(note) }
+        if form.isJSON {
+            let document: JSONTree = [
+                "redis": .string(Self.command(user.server)),
+                "sentinel": user.sentinel.map { .string(Self.command($0)) } ?? .null,
+            ]
+            return console.out(json: String(decoding: try document.text(pretty: true), as: UTF8.self))
+        }
+        console.out(Self.command(user.server))
+        if let sentinel = user.sentinel { console.out(Self.command(sentinel)) }
+    }
+
+    private static func command(_ user: String) -> String { "ACL SETUSER \(user)" }
 
     private static func document(
         _ kind: Plugins.Kind, _ id: PluginID, _ group: ConfigurationReference.Group

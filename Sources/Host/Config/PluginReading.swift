@@ -138,6 +138,10 @@ extension PluginReading {
                 let plugin = build(&config, type) { config, services throws(ConfigError) -> any GatePolicy in
                     try type.init(&config, services)
                 }
+                // The build's fault and not the file's: found wherever the policy is first used.
+                for fault in StepCommands.faults(of: type.step) {
+                    findings.error("policies[\(index)]", node.mark, "\(type.id): \(fault)")
+                }
                 if let plugin { gate.append(plugin) }
             } else {
                 allKnown = false

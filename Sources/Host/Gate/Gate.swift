@@ -51,9 +51,7 @@ final class Gate: Sendable {
         heartbeat = session.map { Heartbeat(host: host, commands: commands, session: $0) }
         verification = StoreVerification(
             configuration,
-            // allow-oom: a store that is full must still be told from one that must not be used.
-            canary: composer.script(
-                "verify", PackageResources.hosts_lua + PackageResources.verify_lua, flags: "allow-oom"),
+            canary: composer.canary(configuration.gatePolicies),
             gate: commands.gate,
             memory: memory,
             recovery: StoreRecovery(

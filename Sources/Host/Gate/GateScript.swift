@@ -79,6 +79,13 @@ struct ScriptComposer: Sendable {
         steps("restore", policies, PackageResources.restore_lua, flags: "allow-oom")
     }
 
+    /// Of a full store too: it must still be told from one that must not be used.
+    func canary(_ policies: [any GatePolicy]) -> RedisScript {
+        let calls = CanaryCalls(policies.map { type(of: $0).step })
+        let texts = PackageResources.hosts_lua + PackageResources.verify_lua
+        return script("verify", calls.lua + String(decoding: texts, as: UTF8.self), flags: "allow-oom")
+    }
+
     /// Words of the gate in front of the steps' arguments: header, document.
     static let described = 2
     /// Words of the restoring script in front of the steps' arguments: fingerprint, record, document.

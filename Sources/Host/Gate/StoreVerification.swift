@@ -51,7 +51,9 @@ struct StoreVerification: Sendable {
             try await look(connection, occasion)
         } catch {
             if error.code == .notDurable { recovery.witness.durable(false) }
-            throw error
+            guard error.code == .noPermission else { throw error }
+            throw RedisError(
+                .noPermission, "\(error.message) (`portcullis plugins --acl` prints the rights that it needs)")
         }
         recovery.witness.durable(true)
     }

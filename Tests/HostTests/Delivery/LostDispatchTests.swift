@@ -14,7 +14,7 @@ import Testing
     private struct Failing: GatePolicy {
         static let id: PluginID = "failing"
         static let step = GateStep(
-            service: "failing",
+            service: "failing", commands: [],
             source:
                 "return function(_, kit) return function() return 'pass', function() kit.fault('broken') end end end")
         static let argumentCount = 0

@@ -14,7 +14,7 @@ import Testing
         static let id: PluginID = "turnstile"
         static let argumentCount = 1
         static let step = GateStep(
-            service: "turnstile",
+            service: "turnstile", commands: ["HINCRBY"],
             source: """
                 return function(settings, kit)
                   return function(signal)

@@ -114,7 +114,7 @@ import Testing
         static let id: PluginID = "all-pass"
         static let argumentCount = 0
         static let step = GateStep(
-            service: "all pass", source: "return function() return function() return 'pass' end end")
+            service: "all pass", commands: [], source: "return function() return function() return 'pass' end end")
         init() {}
         init(_ config: inout ConfigReader, _ services: Services) throws(ConfigError) {}
         var settings: [GateSetting] { [] }

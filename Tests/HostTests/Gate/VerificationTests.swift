@@ -158,51 +158,6 @@ import Testing
         #expect(try await rig.redis.command("KEYS", "{test}:canary:*").list.isEmpty)
     }
 
-    @Test func theCanaryRunsEveryCommandThatAnyScriptRuns() throws {
-        func commands(_ text: String, _ opening: String) -> Set<String> {
-            var found: Set<String> = []
-            for piece in text.split(separator: opening, omittingEmptySubsequences: false).dropFirst() {
-                let name = piece.prefix { $0.isLetter && $0.isUppercase }
-                if !name.isEmpty { found.insert(String(name)) }
-            }
-            return found
-        }
-        var used: Set<String> = []
-        let files = Files.tree(Repository.path("Sources")).filter {
-            $0.hasSuffix(".lua") && !$0.hasSuffix("verify.lua")
-        }
-        #expect(files.count >= 15)
-        for file in files {
-            let text = try Repository.text("Sources/" + file)
-            used.formUnion(commands(text, "redis.call('"))
-            #expect(unreadable(in: text).isEmpty, "\(file)")
-        }
-        let run = commands(try Repository.text("Sources/Host/Gate/verify.lua"), "{'")
-        #expect(used.subtracting(run).isEmpty, "the canary does not run \(used.subtracting(run).sorted())")
-        #expect(used.contains("ZADD"))
-    }
-
-    /// What a script does with `redis` that the list of its commands would miss: a name that is computed, an error that is
-    /// swallowed, another word for the same thing.
-    private func unreadable(in text: String) -> [String] {
-        let allowed = [/^\.call\('[A-Z]+'/, /^\.error_reply\(/, /^\.sha1hex\(/]
-        return text.split(separator: "\n").flatMap { line -> [String] in
-            let code = line.split(separator: "--", maxSplits: 1, omittingEmptySubsequences: false)[0]
-            return code.split(separator: "redis", omittingEmptySubsequences: false).dropFirst()
-                .filter { piece in !allowed.contains { piece.prefixMatch(of: $0) != nil } }
-                .map { "redis\($0)" }
-        }
-    }
-
-    @Test(arguments: [
-        "redis.pcall('GET', key)", "redis.call(name, key)", "redis.call('get', key)", "local call = redis.call",
-        "redis['call']('GET', key)", "return redis.call('GET', key) or redis.call(word .. 'GET', key)",
-    ])
-    func aCommandThatTheCanarysListWouldMissIsSeen(_ line: String) {
-        #expect(unreadable(in: "-- redis.call(name) is what not to do\n\(line)\n").count == 1)
-        #expect(unreadable(in: "redis.call('GET', key) -- never redis.pcall").isEmpty)
-    }
-
     @Test func noScriptRaisesATableOfItsOwn() throws {
         // Redis 7.0 ends its process when a table without `err` leaves a script; kit.fault is the one place that raises.
         for file in Files.tree(Repository.path("Sources")) where file.hasSuffix(".lua") {
