@@ -107,7 +107,7 @@ struct LineMaker: Sendable {
         try await verify(connection, occasion)
     }
 
-    /// The scripts that the server does not have. All of them are half a megabyte, which the server would read and hash for
+    /// The scripts that the server does not have. All of them are a megabyte, which the server would read and hash for
     /// each connection.
     private func missing(
         _ connection: RedisConnection, triesLoading: Bool
