@@ -132,9 +132,9 @@ struct DeliveryStore: Sendable {
     func acknowledge(_ sink: PluginID, _ claims: some Collection<Claim>) async throws(RedisError) -> [Acknowledgement]? {
         guard let session = claims.first?.call.session else { return [] }
         let reply = try await call(scripts.acknowledge) {
-            $0.add(sink.description)
             $0.add(session.number)
             $0.add(session.token)
+            $0.add(sink.description)
             for claim in claims {
                 $0.add(claim.member.bytes)
                 $0.add(claim.call.number)

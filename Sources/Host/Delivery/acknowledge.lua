@@ -1,8 +1,8 @@
--- ARGV: sink, number and token of the session; then member, call, version, episode for each delivery that its sink has. Answers a word
+-- ARGV: number and token of the session, sink; then member, call, version, episode for each delivery that its sink has. Answers a word
 -- for each: settled; changed (its state moved on meanwhile: due again); lost (it is not in flight by that call any more: nothing
 -- is touched). Answers nothing when the session is not in the store.
-local sink, session = ARGV[1], tonumber(ARGV[2])
-if not kit.lives(session, ARGV[3]) then return {} end
+local session, sink = tonumber(ARGV[1]), ARGV[3]
+if not kit.lives(session, ARGV[2]) then return {} end
 local queue, attempts = kit.key('q:', sink), kit.key('a:', sink)
 local history = kit.history(sink)
 local members, fingerprints = {}, {}
