@@ -93,6 +93,7 @@ public struct RedisServerError: Sendable, Hashable {
         "NOAUTH": .noAuth, "WRONGPASS": .noAuth, "NOPERM": .noPermission, "MISCONF": .misconfigured,
         "WRONGTYPE": .wrongType, "NOSCRIPT": .noScript, "BUSY": .busy, "UNKILLABLE": .busy,
         "MASTERDOWN": .masterDown, "CLUSTERDOWN": .masterDown, "DENIED": .refused, "EMPTIED": .emptied,
+        "SCHEMA": .rejected,
     ]
 
     private static func code(of text: String) -> RedisError.Code {

@@ -8,7 +8,7 @@ import Testing
     private func sessions(_ redis: RedisServer) async throws -> [String: String] {
         let words = try await redis.command("HGETALL", "{portcullis}:sessions").list.compactMap(\.string)
         var found: [String: String] = [:]
-        for at in stride(from: 0, to: words.count - 1, by: 2) where words[at] != "last" {
+        for at in stride(from: 0, to: words.count - 1, by: 2) where Int(words[at]) != nil {
             found[words[at]] = String(words[at + 1].prefix(16))
         }
         return found

@@ -157,7 +157,7 @@ struct GateCommands: Sendable {
 
     /// - Parameter number: 0 for a new session.
     func session(_ number: Int64, _ token: String, isAlone: Bool) -> RedisCommand {
-        .evalsha(session, keys: [clockKey], arguments: [String(number), token, isAlone ? "1" : "0"])
+        .evalsha(session, keys: [clockKey], arguments: [String(number), token, isAlone ? "1" : "0", String(StoreSchema.versions.upperBound)])
     }
 
     /// - Parameter seen: its token with the counter that was seen last; the token alone by its own host.

@@ -11,6 +11,12 @@ enum StoreKeys {
     static func queues(_ prefix: String) -> String { "{\(prefix)}:queues" }
 }
 
+/// The version of all that is stored: keys, layouts, and what scripts of different programs may do to each other.
+enum StoreSchema {
+    /// Those that this program reads. It writes the one that the store has, which is the highest that all hosts read.
+    static let versions: ClosedRange<Int64> = 1...1
+}
+
 extension HostConfiguration {
     var persist: Persist? { gatePolicies.lazy.compactMap { $0 as? Persist }.first }
     var durability: Persist.Durability { persist?.durability ?? .fsync }
@@ -62,7 +68,9 @@ struct StoreVerification: Sendable {
         let highest = memory.highest
         let ticket = recovery.memory.ticket
         let sign = RedisCommand.evalsha(
-            canary, keys: [clockKey], arguments: [recovery.host, String(StoreRecovery.lease.milliseconds)])
+            canary, keys: [clockKey],
+            arguments: [recovery.host, String(StoreRecovery.lease.milliseconds)]
+                + [StoreSchema.versions.upperBound, StoreSchema.versions.lowerBound].map { String($0) })
         var commands = [
             RedisCommand("ROLE"), RedisCommand("INFO"), sign,
             RedisCommand.evalsha(gate, keys: [clockKey], arguments: ["0"]), register,

@@ -1,5 +1,5 @@
 -- Takes a session, or keeps one. ARGV: its number, '0' for a new one; its token; 1 when no other host uses the store, so that all
--- other sessions are over. Answers the number; 0 when that session was ended, or another host has its number.
+-- other sessions are over; the highest version of the schema that its program reads. Answers the number; 0 when that session was ended, or another host has its number.
 local sessions, number, token = kit.key('sessions'), tonumber(ARGV[1]), ARGV[2]
 local last = tonumber(redis.call('HGET', sessions, 'last') or '0') or 0
 if ARGV[3] == '1' then redis.call('DEL', sessions) end
@@ -12,5 +12,5 @@ elseif redis.call('HGET', sessions, number) or redis.call('EXISTS', kit.key('end
   return 0
 end
 -- A store that was restored may know a lower one.
-redis.call('HSET', sessions, 'last', max(last, number), number, token .. '0')
+redis.call('HSET', sessions, 'last', max(last, number), number, token .. '0', kit.text(number) .. ' reads', ARGV[4])
 return number

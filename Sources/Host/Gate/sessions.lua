@@ -12,7 +12,8 @@ function kit.in_flight(session, call) return -(session * CALLS + call) end
 -- The session of a score below 0.
 function kit.session_of(score) return floor(-score / CALLS) end
 
--- `sessions` has for each session, by number, its token (16 characters) and its heartbeat counter; and the highest number, `last`.
+-- `sessions` has for each session, by number, its token (16 characters) and its heartbeat counter, and as `<number> reads` the
+-- highest version of the schema that its program reads; and the highest number, `last`.
 function kit.lives(session, token)
   local found = redis.call('HGET', base .. 'sessions', kit.text(session))
   return found and sub(found, 1, 16) == token

@@ -147,6 +147,23 @@ import Testing
         #expect(try await rig.delivery.acknowledge("file", claims) == [.settled, .settled, .lost])
     }
 
+    /// A late call of the same session: it was released, and claimed again.
+    @Test func theCallInTheScoreFencesWhatComesLate() async throws {
+        let rig = try await Rig()
+        try await rig.at(.zero)
+        _ = await rig.decide(try Rig.signal())
+        let first = try await rig.claims()
+        try await rig.delivery.release("file", first.map(\.held), of: first[0].call.session)
+        let second = try await rig.claims()
+        #expect(second.map(\.attempt) == [2])
+        #expect(try await rig.delivery.acknowledge("file", first) == [.lost])
+        #expect(try await rig.retry(first[0], after: .seconds(1)) == false)
+        #expect(try await rig.delivery.bury("file", first[0], because: "no", after: .seconds(1)) == .lost)
+        try await rig.delivery.release("file", first.map(\.held), of: first[0].call.session)
+        #expect(try await rig.claims().isEmpty)
+        #expect(try await rig.delivery.acknowledge("file", second) == [.settled])
+    }
+
     /// One poison delivery does not bury its neighbours.
     @Test func whatWasInFlightWhenThreeSessionsEndedIsDeliveredAlone() async throws {
         let rig = try await Rig(host: "a")
