@@ -1,4 +1,3 @@
-import CMemory
 import Logging
 import Redis
 import SignalKit
@@ -111,14 +110,7 @@ struct Serve: Sendable {
         }
         stop.hear { ends.continuation.yield(nil) }
         let owning = Task {
-            if let error = await queuesWithoutOwner(store) {
-                ends.continuation.yield(error)
-            } else {
-                // Started, with a store that answers: most of what that took is not needed again. What everybody needs at first is,
-                // and is not to be fetched twice.
-                guard (try? await Task.sleep(for: .seconds(3))) != nil else { return }
-                cmemory_release_code()
-            }
+            if let error = await queuesWithoutOwner(store) { ends.continuation.yield(error) }
         }
         defer {
             owning.cancel()
