@@ -37,7 +37,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-atomics.git", from: "1.3.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess.git", from: "1.0.2"),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
@@ -88,7 +87,7 @@ let package = Package(
                 host("NIOConcurrencyHelpers", "swift-nio"), host("NIOHTTP1", "swift-nio"),
                 host("Logging", "swift-log"), host("Metrics", "swift-metrics"), host("CoreMetrics", "swift-metrics"),
                 host("Crypto", "swift-crypto"), host("ArgumentParser", "swift-argument-parser"),
-                host("Atomics", "swift-atomics"), host("ServiceLifecycle", "swift-service-lifecycle"),
+                host("ServiceLifecycle", "swift-service-lifecycle"),
                 host("UnixSignals", "swift-service-lifecycle"), host("Yams", "Yams"),
             ],
             resources: [

@@ -1,6 +1,6 @@
-import Atomics
-import NIOConcurrencyHelpers
+import struct NIOConcurrencyHelpers.NIOLockedValueBox
 import NIOCore
+import Synchronization
 
 /// The connections of one listener, bounded: each costs a descriptor and buffers for as long as it is open.
 ///
@@ -89,18 +89,18 @@ final class OpenConnections: Sendable {
         fileprivate let channel: any Channel
         private let listener: OpenConnections
         fileprivate let opened = NIODeadline.now()
-        fileprivate let isLeaving = ManagedAtomic(false)
-        fileprivate let hasGone = ManagedAtomic(false)
-        private let proven = ManagedAtomic(false)
+        fileprivate let isLeaving = Atomic(false)
+        fileprivate let hasGone = Atomic(false)
+        private let proven = Atomic(false)
         /// Since when it is idle, in ns; or one of the two below.
-        private let state: ManagedAtomic<UInt64>
+        private let state: Atomic<UInt64>
         private static let working: UInt64 = 0
         private static let sending: UInt64 = 1
 
         fileprivate init(_ channel: any Channel, of listener: OpenConnections, isReserved: Bool) {
             (self.channel, self.listener, self.isReserved) = (channel, listener, isReserved)
             peer = PeerAddress(channel.remoteAddress)
-            state = ManagedAtomic(opened.uptimeNanoseconds)
+            state = Atomic(opened.uptimeNanoseconds)
         }
 
         /// A good request was answered.

@@ -1,6 +1,6 @@
-import Atomics
 import CoreMetrics
-import NIOConcurrencyHelpers
+import struct NIOConcurrencyHelpers.NIOLockedValueBox
+import Synchronization
 
 /// Metrics of one process in Prometheus's text format 0.0.4.
 ///
@@ -100,20 +100,22 @@ protocol Series: AnyObject, Sendable {
 }
 
 final class PrometheusCounter: Series, CounterHandler {
-    private let value = ManagedAtomic<Int64>(0)
+    private let value = Atomic<Int64>(0)
 
-    func increment(by amount: Int64) { value.wrappingIncrement(by: amount, ordering: .relaxed) }
+    func increment(by amount: Int64) { value.wrappingAdd(amount, ordering: .relaxed) }
     func reset() { value.store(0, ordering: .relaxed) }
     /// For totals that somebody else counts.
     func set(_ total: Int64) { value.store(total, ordering: .relaxed) }
 
+    var total: Int64 { value.load(ordering: .relaxed) }
+
     func write(_ name: String, _ labels: String, to out: inout String) {
-        out += "\(name)\(labels) \(value.load(ordering: .relaxed))\n"
+        out += "\(name)\(labels) \(total)\n"
     }
 }
 
 final class PrometheusGauge: Series, RecorderHandler, MeterHandler {
-    private let bits = ManagedAtomic<UInt64>(0)
+    private let bits = Atomic<UInt64>(0)
 
     func set(_ value: Double) { bits.store(value.bitPattern, ordering: .relaxed) }
     func set(_ value: Int64) { set(Double(value)) }
@@ -142,19 +144,19 @@ final class PrometheusHistogram: Series, TimerHandler {
     static let seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
     private let bounds: [Double]
-    private let counts: [ManagedAtomic<Int64>]
+    private let counts: [PrometheusCounter]
     /// in nanounits, so that an integer holds it
-    private let sum = ManagedAtomic<Int64>(0)
+    private let sum = Atomic<Int64>(0)
 
     init(bounds: [Double]) {
         self.bounds = bounds
-        counts = (0...bounds.count).map { _ in ManagedAtomic(0) }
+        counts = (0...bounds.count).map { _ in PrometheusCounter() }
     }
 
     func observe(_ value: Double) {
         let place = bounds.firstIndex { value <= $0 } ?? bounds.count
-        counts[place].wrappingIncrement(ordering: .relaxed)
-        sum.wrappingIncrement(by: Int64(exactly: (value * 1e9).rounded()) ?? 0, ordering: .relaxed)
+        counts[place].increment(by: 1)
+        sum.wrappingAdd(Int64(exactly: (value * 1e9).rounded()) ?? 0, ordering: .relaxed)
     }
 
     func observe(_ duration: Duration) {
@@ -168,10 +170,10 @@ final class PrometheusHistogram: Series, TimerHandler {
         let inner = labels.isEmpty ? "" : labels.dropFirst().dropLast() + ","
         var total: Int64 = 0
         for (bound, count) in zip(bounds, counts) {
-            total += count.load(ordering: .relaxed)
+            total += count.total
             out += "\(name)_bucket{\(inner)le=\"\(Self.text(bound))\"} \(total)\n"
         }
-        total += counts[bounds.count].load(ordering: .relaxed)
+        total += counts[bounds.count].total
         out += "\(name)_bucket{\(inner)le=\"+Inf\"} \(total)\n"
         out += "\(name)_sum\(labels) \(Self.text(Double(sum.load(ordering: .relaxed)) / 1e9))\n"
         out += "\(name)_count\(labels) \(total)\n"
