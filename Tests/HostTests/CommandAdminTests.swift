@@ -94,7 +94,7 @@ private final class CannedAdmin: Sendable {
     }
 
     private static let status = """
-        {"version":"0.1.0","uptime_seconds":90,"draining":false,
+        {"version":"0.1.0","uptime_seconds":90,
         "store":{"state":"shut","reason":"refused","where":"redis 127.0.0.1:6379/0"},
         "queues":[{"sink":"file","depth":12,"oldest_age_seconds":61}],"storms_open":1,
         "dead_letters":[{"origin":"adapter/alertmanager","count":2}],"counters":{"missed_firing":4}}

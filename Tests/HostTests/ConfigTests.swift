@@ -58,7 +58,7 @@ import Testing
         #expect(read.server.listen == .init(host: "::1", port: 8_080))
         #expect(read.server.admin == .init(host: "host.example", port: 9_090))
         #expect(read.server.adminTokenFile == "./token")
-        #expect(read.server.tls == .init(certificate: "./c.pem", key: "./k.pem", clientCA: nil))
+        #expect(read.server.tls == .init(certificate: "./c.pem", key: "./k.pem"))
         let limits = read.server.limits
         #expect(limits.body == 1 << 20 && limits.inFlight == 5 && limits.inFlightBytes == 2 << 20)
         #expect(limits.deadline == .minutes(5) && limits.header == .seconds(1) && limits.idle == .hours(1))

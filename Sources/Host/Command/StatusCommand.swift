@@ -18,11 +18,10 @@ struct StatusCommand: AsyncParsableCommand {
 
     static func lines(_ status: JSONValue, columns: Int?) -> [String] {
         let uptime = ConfigReader.text(.seconds(status["uptime_seconds"]?.integer ?? 0))
-        let draining = status["draining"]?.boolean == true ? ", stopping" : ""
         let store = status["store"]
         let reason = store?["reason"]?.string.map { ": \($0)" } ?? ""
         var lines = [
-            "portcullis \(status["version"]?.string ?? "?"), up \(uptime)\(draining)".printable,
+            "portcullis \(status["version"]?.string ?? "?"), up \(uptime)".printable,
             "store   \(store?["state"]?.string ?? "?")\(reason) (\(store?["where"]?.string ?? "?"))".printable,
             "storms  \(status["storms_open"]?.integer ?? 0) open",
         ]

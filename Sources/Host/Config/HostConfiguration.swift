@@ -28,7 +28,6 @@ struct HostConfiguration: Sendable {
     struct TLS: Sendable, Equatable {
         var certificate: String
         var key: String
-        var clientCA: String?
     }
 
     struct Server: Sendable {

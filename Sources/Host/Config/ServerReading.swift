@@ -49,7 +49,7 @@ extension HostConfiguration.Server {
                 let key = tls.file("key")
                 tls.refuse("client_ca", "client certificates are not in this version")
                 guard let certificate, let key else { return nil }
-                return HostConfiguration.TLS(certificate: certificate, key: key, clientCA: nil)
+                return HostConfiguration.TLS(certificate: certificate, key: key)
             }
         }
         return read ?? nil

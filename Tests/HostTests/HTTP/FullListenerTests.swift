@@ -51,7 +51,7 @@ import Testing
         let pair = try await authority.issue("localhost")
         var limits = HostConfiguration.Limits()
         limits.header = .milliseconds(300)
-        let tls = HostConfiguration.TLS(certificate: pair.certificate, key: pair.key, clientCA: nil)
+        let tls = HostConfiguration.TLS(certificate: pair.certificate, key: pair.key)
         try await Listeners.serving(limits: limits, tls: tls) { served in
             let silent = try await eventually(find: "a listener") { try? HTTPConnection(port: served.http.port) }
             try await silent.awaitEnd()

@@ -101,7 +101,7 @@ import Testing
         }
         try await certify("first")
         try await Listeners.serving(
-            tls: .init(certificate: files.file("tls.pem"), key: files.file("tls.key"), clientCA: nil)
+            tls: .init(certificate: files.file("tls.pem"), key: files.file("tls.key"))
         ) {
             served in
             func subject() async throws -> String {
