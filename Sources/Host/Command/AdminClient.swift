@@ -1,5 +1,6 @@
 import Glibc
 import JSON
+import Kubernetes
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -102,17 +103,8 @@ struct AdminClient: Sendable {
         return head
     }
 
-    /// A path's or query's piece: all but RFC 3986's unreserved characters as percent and hex.
-    static func encoded(_ text: String) -> String {
-        text.utf8.reduce(into: "") { out, byte in
-            let character = Character(Unicode.Scalar(byte))
-            if byte < 0x80, character.isLetter || character.isNumber || "-._~".contains(character) {
-                out.append(character)
-            } else {
-                out += "%" + Hex.text([byte]).uppercased()
-            }
-        }
-    }
+    /// For one segment of a path or one value of a query, as for an API server (RFC 3986, 2.3).
+    static func encoded(_ text: String) -> String { KubernetesRequest.encoded(text) }
 }
 
 struct AdminDocument: Sendable {

@@ -41,7 +41,7 @@ final class IntakeService: Sendable {
         inFlight = InFlight(limits, metrics)
         self.metrics = metrics
         self.log = log
-        started = JSONLogHandler.now
+        started = Timestamp.now
         self.draining = draining
         self.answered = answered
     }
@@ -118,7 +118,7 @@ final class IntakeService: Sendable {
         if let refusal = refusal(decision, destination) { return .refused(refusal) }
         let headers = head.headers
         let inbound = InboundRequest(
-            body: request.body, contentType: head.mediaType, receivedAt: JSONLogHandler.now
+            body: request.body, contentType: head.mediaType, receivedAt: Timestamp.now
         ) { RequestHead.fields(headers) }
         return await intake.take(
             inbound, route: destination.route, requestID: head.id, eventLoop: eventLoop, deadline: request.deadline)

@@ -225,7 +225,7 @@ struct OperatorRoutes: OperatorAPI {
                 return .refused("no route of \(origin) is configured")
             }
             let request = InboundRequest(
-                body: item, contentType: "application/json", receivedAt: receivedAt ?? JSONLogHandler.now)
+                body: item, contentType: "application/json", receivedAt: receivedAt ?? Timestamp.now)
             let answer = await intake.take(
                 request, route: route, requestID: "replay", eventLoop: nil,
                 deadline: .now + configuration.server.limits.deadline)

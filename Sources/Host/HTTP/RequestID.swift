@@ -20,16 +20,11 @@ enum RequestID {
         String(unsafeUninitializedCapacity: 32) { digits in
             for place in 0..<16 {
                 let shift = UInt64(60 - 4 * place)
-                digits[place] = digit(first >> shift)
-                digits[16 + place] = digit(second >> shift)
+                digits[place] = Hex.digit(UInt8(truncatingIfNeeded: first >> shift) & 15)
+                digits[16 + place] = Hex.digit(UInt8(truncatingIfNeeded: second >> shift) & 15)
             }
             return 32
         }
-    }
-
-    private static func digit(_ value: UInt64) -> UInt8 {
-        let low = UInt8(truncatingIfNeeded: value & 15)
-        return low < 10 ? UInt8(ascii: "0") + low : UInt8(ascii: "a") + low - 10
     }
 
     /// The names of one connection's requests. The system is asked for randomness once, not for each: names must differ, and

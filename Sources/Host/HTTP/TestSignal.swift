@@ -8,7 +8,7 @@ extension OperatorRoutes {
     static let testName = "PortcullisTest"
 
     func send(_ request: OperatorRequest) async -> OperatorAnswer {
-        let now = JSONLogHandler.now
+        let now = Timestamp.now
         guard
             let labels = try? Labels([.init("alertname", Self.testName), .init("portcullis_test", request.requestID)]),
             let annotations = try? Labels([.init("description", "A test signal of `portcullis send`; ignore it.")]),

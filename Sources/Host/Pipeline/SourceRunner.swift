@@ -174,7 +174,7 @@ final class SourceIntake: SignalIntake {
 
     func take(_ body: [UInt8]) async -> Int {
         let request = InboundRequest(
-            body: body, contentType: "application/json", headers: [:], receivedAt: JSONLogHandler.now)
+            body: body, contentType: "application/json", headers: [:], receivedAt: Timestamp.now)
         let id = RequestID.new()
         let answer = await intake.take(
             request, route: route, requestID: id, eventLoop: nil, deadline: .now + deadline)

@@ -1,4 +1,3 @@
-import Glibc
 import JSON
 import Logging
 import SignalKit
@@ -20,7 +19,7 @@ struct JSONLogHandler: LogHandler {
         LogWriter.standardError.add(
             Self.line(
                 level: event.level, message: event.message.description, label: label,
-                metadata: metadata.merging(event.metadata ?? [:]) { $1 }, now: Self.now))
+                metadata: metadata.merging(event.metadata ?? [:]) { $1 }, now: .now))
     }
 
     static func line(
@@ -58,11 +57,5 @@ struct JSONLogHandler: LogHandler {
             }
             out.endObject()
         }
-    }
-
-    static var now: Timestamp {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(milliseconds: Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000)
     }
 }

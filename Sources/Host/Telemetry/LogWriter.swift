@@ -175,6 +175,6 @@ final class LogWriter: Sendable {
     private static func notice(of lost: Int) -> [UInt8] {
         JSONLogHandler.line(
             level: .warning, message: "lines of the log were dropped: its reader did not keep up", label: "portcullis",
-            metadata: ["dropped": .stringConvertible(lost)], now: JSONLogHandler.now)
+            metadata: ["dropped": .stringConvertible(lost)], now: .now)
     }
 }

@@ -18,7 +18,7 @@ struct RequestLine {
         let handler = log.handler
         guard handler.logLevel <= .info else { return }
         if let own = handler as? JSONLogHandler, own.metadata.isEmpty {
-            return lines.add(line(label: own.label, now: JSONLogHandler.now))
+            return lines.add(line(label: own.label, now: .now))
         }
         log.info("request", metadata: metadata)
     }
