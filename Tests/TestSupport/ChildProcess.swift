@@ -133,7 +133,7 @@ public final class ChildProcess: Sendable {
     /// - Throws: `TestFailure` that names the Debian package when `executable` is nowhere.
     public static func find(_ executable: String) throws -> String {
         if executable.contains("/") { return executable }
-        let folders = (environment["PATH"] ?? "").split(separator: ":") + ["/usr/sbin", "/usr/bin"]
+        let folders = (environment["PATH"] ?? "").split(separator: ":").map(String.init) + ["/usr/sbin", "/usr/bin"]
         for folder in folders where access("\(folder)/\(executable)", X_OK) == 0 { return "\(folder)/\(executable)" }
         let package = packages[executable] ?? executable
         throw TestFailure("\(executable) is missing: apt-get install \(package) (or: make test, which installs it)")
