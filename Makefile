@@ -35,6 +35,7 @@ run: install-run build ## build the release and serve examples/quickstart.yaml
 
 build: install-build ## build .build/release/portcullis
 	swift build -c release --product portcullis --static-swift-stdlib
+	@! grep --quiet --text PORTCULLIS_FAILPOINT $(PORTCULLIS) || { echo "$(PORTCULLIS) has fail points: see docs/decisions/0028" >&2; exit 1; }
 
 test: install-test ## build once, run every test
 	swift build --build-tests

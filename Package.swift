@@ -9,6 +9,9 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
+/// Fail points exist in debug builds alone (decision 0028): a release build compiles none, whatever its traits and flags.
+let failPoints: [SwiftSetting] = [.define("FAILPOINTS", .when(configuration: .debug))]
+
 /// Everything that only the host needs. A package of adapters that takes Portcullis with `traits: []`
 /// fetches none of it.
 func host(_ product: String, _ package: String) -> Target.Dependency {
@@ -75,12 +78,14 @@ let package = Package(
             swiftSettings: settings),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .target(name: "CMemory", linkerSettings: [.linkedLibrary("jemalloc")]),
-        .target(name: "Sinks", dependencies: ["SignalKit", "JSON", "Kubernetes"], swiftSettings: settings),
+        .target(name: "FailPoints", swiftSettings: settings + failPoints),
+        .target(
+            name: "Sinks", dependencies: ["SignalKit", "JSON", "Kubernetes", "FailPoints"], swiftSettings: settings),
         .target(
             name: "Host",
             dependencies: [
                 "SignalKit", "JSON", "Redis", "Kubernetes", "Adapters", "Policies", "Sinks", "CMemory",
-                "CLZ4",
+                "CLZ4", "FailPoints",
                 host("Hummingbird", "hummingbird"), host("HummingbirdTLS", "hummingbird"),
                 host("HummingbirdHTTP2", "hummingbird"), host("HTTPTypes", "swift-http-types"),
                 host("NIOCore", "swift-nio"), host("NIOPosix", "swift-nio"), host("NIOSSL", "swift-nio-ssl"),

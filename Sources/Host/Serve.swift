@@ -46,7 +46,7 @@ struct Serve: Sendable {
         gate.dispatches(to: delivery)
         let intake = Intake(
             policies: PolicyChain(policies: configuration.policies), gate: gate, store: session.store, metrics: metrics,
-            log: log, wakeDelivery: delivery.wake, hands: delivery, failPoint: FailPoint.hit,
+            log: log, wakeDelivery: delivery.wake, hands: delivery,
             room: DecodeRoom(configuration.server.limits))
         let gaps = SourceGaps()
         let readiness = StoreReadiness(
@@ -57,7 +57,7 @@ struct Serve: Sendable {
             wakeDelivery: delivery.wake)
         let http = try HTTPHost(
             configuration, intake: intake, api: routes, readiness: readiness, metrics: metrics, log: log,
-            group: session.group, files: files, answered: { FailPoint.hit(.answered) })
+            group: session.group, files: files)
 
         let deliveries = Task { await delivery.run() }
         let beating = Task { await gate.keepSession(in: session.store) }

@@ -34,16 +34,8 @@ public struct Services: Sendable {
 
     /// Writes one operator-facing line. Never pass a secret or a signal's content.
     public let log: @Sendable (Level, String) -> Void
-    /// Marks an instant at which a process may die with a promise half kept (`sink-written`). Tests kill it there;
-    /// otherwise nothing happens.
-    public let failPoint: @Sendable (String) -> Void
 
-    public init(
-        log: @escaping @Sendable (Level, String) -> Void, failPoint: @escaping @Sendable (String) -> Void = { _ in }
-    ) {
-        self.log = log
-        self.failPoint = failPoint
-    }
+    public init(log: @escaping @Sendable (Level, String) -> Void) { self.log = log }
 
     /// For tests: a process that says nothing.
     public static let silent = Services { _, _ in }

@@ -29,7 +29,7 @@ public final class JSONLines: BatchSink {
         let path = try config.text("path", longest: 4_096)
         let size = try config.bytes("max_size", default: 64 << 20, in: (4 << 10)...(64 << 30))
         let keep = try config.integer("keep", default: 5, in: 1...1_000)
-        file = Mutex(LineFile(path: path, maxSize: size, keep: keep, failPoint: services.failPoint))
+        file = Mutex(LineFile(path: path, maxSize: size, keep: keep))
     }
 
     public func deliver(_ deliveries: [(delivery: Delivery, context: DeliveryContext)]) async throws(SinkError) {

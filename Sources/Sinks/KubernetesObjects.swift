@@ -34,7 +34,7 @@ public final class KubernetesObjects: Sink {
         shape = mapped ?? SignalObject()
         objects = ObjectClient(
             client: KubernetesClient(kubeconfig.map(Credentials.kubeconfig) ?? .inCluster), shape: shape,
-            namespace: namespace, timeout: timeout, failPoint: services.failPoint,
+            namespace: namespace, timeout: timeout,
             warnings: WarningLog { services.log(.warning, $0) })
         finished = ttl > .zero ? FinishedSignals(objects: objects, ttl: ttl, log: services.log) : nil
     }

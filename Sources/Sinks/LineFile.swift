@@ -1,3 +1,4 @@
+import FailPoints
 import Glibc
 import SignalKit
 
@@ -7,7 +8,6 @@ struct LineFile {
     let maxSize: Int
     /// Predecessors that are kept.
     let keep: Int
-    let failPoint: @Sendable (String) -> Void
     private var descriptor: Int32 = -1
     private var size = 0
     private var history: LineHistory
@@ -15,10 +15,9 @@ struct LineFile {
 
     /// - Parameter remembered: fingerprints whose last line is known without a look at the file.
     init(
-        path: String, maxSize: Int, keep: Int, remembered: Int = LineHistory.usual,
-        failPoint: @escaping @Sendable (String) -> Void
+        path: String, maxSize: Int, keep: Int, remembered: Int = LineHistory.usual
     ) {
-        (self.path, self.maxSize, self.keep, self.failPoint) = (path, maxSize, keep, failPoint)
+        (self.path, self.maxSize, self.keep) = (path, maxSize, keep)
         self.remembered = remembered
         history = LineHistory(most: remembered)
     }
@@ -50,9 +49,9 @@ struct LineFile {
             }
             try write(lines)
             // Also when nothing was written: a line of an earlier attempt may not be on the disk yet.
-            if !written.isEmpty { failPoint("sink-written") }
+            if !written.isEmpty { FailPoint.hit(.sinkWritten) }
             guard fsync(descriptor) == 0 else { throw failure("sync") }
-            if !written.isEmpty { failPoint("sink-synced") }
+            if !written.isEmpty { FailPoint.hit(.sinkSynced) }
         } catch {
             // What reached the disk is not known: the file is looked at afresh before anything more is said of it.
             close()

@@ -1,3 +1,4 @@
+import FailPoints
 import JSON
 import Kubernetes
 import SignalKit
@@ -12,7 +13,6 @@ struct ObjectClient: Sendable {
     let namespace: String?
     /// of one call
     let timeout: Duration
-    let failPoint: @Sendable (String) -> Void
     let warnings: WarningLog
 
     /// A field that the kind does not have is an error; without it the API server drops the field and says nothing.
@@ -85,7 +85,7 @@ struct ObjectClient: Sendable {
         let object = try storable(delivery, name)
         let request = KubernetesRequest(.post, try collection() + "?\(Self.writing)", body: try text(object))
         let answer = try await send(request, until: deadline)
-        failPoint("object-created")
+        FailPoint.hit(.objectCreated)
         let expected = ExpectedObject(name: name, fingerprint: delivery.fingerprint)
         guard let made = shape.seen(try self.object(expected, in: answer)) else {
             throw KubernetesError(.garbage, "the object that was made is not in the answer")

@@ -13,7 +13,7 @@ import Testing
     init() throws { directory = try TemporaryDirectory() }
 
     private func file(remembered: Int = 4) -> LineFile {
-        LineFile(path: path, maxSize: 1 << 20, keep: 1, remembered: remembered) { _ in }
+        LineFile(path: path, maxSize: 1 << 20, keep: 1, remembered: remembered)
     }
 
     private func delivery(_ name: String) -> Delivery {

@@ -58,8 +58,9 @@ extension Rule {
         "Adapters": ["SignalKit", "JSON", "Kubernetes"],
         "Policies": ["SignalKit", "JSON"],
         "Kubernetes": ["CCurl", "JSON"],
-        "Sinks": ["SignalKit", "JSON", "Kubernetes"],
-        "Host": ["SignalKit", "JSON", "Redis", "Kubernetes", "Adapters", "Policies", "Sinks"],
+        "FailPoints": [],
+        "Sinks": ["SignalKit", "JSON", "Kubernetes", "FailPoints"],
+        "Host": ["SignalKit", "JSON", "Redis", "Kubernetes", "Adapters", "Policies", "Sinks", "FailPoints"],
         "portcullis": ["SignalKit", "Host", "Adapters", "Policies", "Sinks"],
     ]
 

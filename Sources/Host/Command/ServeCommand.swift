@@ -32,7 +32,7 @@ struct ServeCommand: AsyncParsableCommand {
         let log = Logger(label: "portcullis")
         let plugins = Logger(label: "plugin")
         let configuration = try config.load(
-            services: Services(log: { plugins.log($0, $1) }, failPoint: FailPoint.hit(named:)))
+            services: Services(log: { plugins.log($0, $1) }))
         let metrics = HostMetrics()
         MetricsSystem.bootstrap(metrics.registry)
         LogWriter.standardError.whenDropped { metrics.logLinesDropped($0) }

@@ -32,7 +32,7 @@ struct PluginReading {
         let listening = Services(
             log: { [services] level, text in
                 if level != .warning || !heard.add(text) { services.log(level, text) }
-            }, failPoint: services.failPoint)
+            })
         var built: Built?
         do {
             built = try make(&config, listening)

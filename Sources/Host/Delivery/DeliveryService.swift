@@ -17,14 +17,13 @@ final class DeliveryService: DirectDispatch {
     private let log: Logger
 
     init(
-        _ configuration: HostConfiguration, store: DeliveryStore, metrics: HostMetrics, log: Logger,
-        failPoint: @escaping @Sendable (FailPoint) -> Void = FailPoint.hit
+        _ configuration: HostConfiguration, store: DeliveryStore, metrics: HostMetrics, log: Logger
     ) {
         self.store = store
         self.metrics = metrics
         self.log = log
         workers = configuration.sinks.map {
-            SinkWorker($0, store: store, metrics: metrics, log: log, failPoint: failPoint)
+            SinkWorker($0, store: store, metrics: metrics, log: log)
         }
     }
 

@@ -1,3 +1,4 @@
+import FailPoints
 import Logging
 import NIOConcurrencyHelpers
 import Redis
@@ -47,7 +48,7 @@ extension SinkWorker {
     func dispatch(_ claims: [Claim], isKnown: Bool, of offer: DispatchOffer) {
         state.withLockedValue { $0.flight.ended(offer.call, isKnown: isKnown, claims) }
         if !claims.isEmpty {
-            failPoint(.claimed)
+            FailPoint.hit(.claimed)
             dispatcher.yield(claims)
         }
         // Last: when nothing is under way any more, nothing is dispatched either.

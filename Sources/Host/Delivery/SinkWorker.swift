@@ -1,3 +1,4 @@
+import FailPoints
 import Logging
 import NIOConcurrencyHelpers
 import Redis
@@ -23,7 +24,6 @@ final class SinkWorker: Sendable {
     let store: DeliveryStore
     let metrics: HostMetrics
     let log: Logger
-    let failPoint: @Sendable (FailPoint) -> Void
     let backOff = BackOff.standard
 
     struct State {
@@ -51,13 +51,12 @@ final class SinkWorker: Sendable {
 
     init(
         _ sink: HostConfiguration.SinkEntry, store: DeliveryStore, metrics: HostMetrics, log: Logger,
-        pauses: BackOff = SinkOutage.standard, failPoint: @escaping @Sendable (FailPoint) -> Void
+        pauses: BackOff = SinkOutage.standard
     ) {
         self.sink = sink
         self.store = store
         self.metrics = metrics
         self.log = log
-        self.failPoint = failPoint
         let most = type(of: sink.plugin).concurrency
         // An answer of many deliveries takes Redis several turns to write.
         claimers = (0..<(most > Self.claims ? 2 : 1)).map { _ in
@@ -164,7 +163,7 @@ final class SinkWorker: Sendable {
                 state.flight.ended(call, isKnown: true, found.claims)
             }
             ended(room - found.claims.count, bytes: -found.claims.reduce(0) { $0 + $1.delivery.json.count })
-            if !found.claims.isEmpty { failPoint(.claimed) }
+            if !found.claims.isEmpty { FailPoint.hit(.claimed) }
             if found.more, place + 1 < claimers.count { claimers[place + 1].waker.yield() }
             if alone { tasks.addTask { await self.deliverAlone(found.claims[0]) } } else { deliver(found.claims, in: &tasks) }
             if !found.more { return true }

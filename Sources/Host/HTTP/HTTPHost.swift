@@ -23,8 +23,7 @@ final class HTTPHost: Sendable {
     /// - Throws: `StartError` when a certificate can't be used.
     init(
         _ configuration: HostConfiguration, intake: any Taking, api: any OperatorAPI, readiness: any Readiness,
-        metrics: HostMetrics, log: Logger, group: any EventLoopGroup, files: OpenFiles? = nil,
-        answered: @escaping @Sendable () -> Void = {}
+        metrics: HostMetrics, log: Logger, group: any EventLoopGroup, files: OpenFiles? = nil
     ) throws {
         self.configuration = configuration
         let limits = configuration.server.limits
@@ -37,7 +36,7 @@ final class HTTPHost: Sendable {
             }
         }
         let service = IntakeService(
-            configuration, intake: intake, metrics: metrics, log: log, draining: draining, answered: answered)
+            configuration, intake: intake, metrics: metrics, log: log, draining: draining)
         inFlight = service.inFlight
         self.group = group
         // The one place where a listener's bound on connections is read.

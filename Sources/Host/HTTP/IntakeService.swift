@@ -1,3 +1,4 @@
+import FailPoints
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -21,12 +22,10 @@ final class IntakeService: Sendable {
     private let log: Logger
     private let started: Timestamp
     private let draining: NIOLockedValueBox<Bool>
-    /// A success has been handed to the sender.
-    private let answered: @Sendable () -> Void
 
     init(
         _ configuration: HostConfiguration, intake: any Taking, metrics: HostMetrics, log: Logger,
-        draining: NIOLockedValueBox<Bool>, answered: @escaping @Sendable () -> Void
+        draining: NIOLockedValueBox<Bool>
     ) {
         var places = Dictionary(configuration.routes.map { ($0.path, Place.route(Destination($0))) }) { first, _ in
             first
@@ -43,7 +42,6 @@ final class IntakeService: Sendable {
         self.log = log
         started = Timestamp.now
         self.draining = draining
-        self.answered = answered
     }
 
     var isDraining: Bool { draining.withLockedValue { $0 } }
@@ -143,7 +141,7 @@ final class IntakeService: Sendable {
     /// The answer has been written.
     func tell(_ request: RequestInWork, _ status: Int, _ answer: IntakeAnswer?, by lines: LineBatch) {
         let label = request.destination?.route.path ?? "other"
-        if case .taken? = answer { answered() }
+        if case .taken? = answer { FailPoint.hit(.answered) }
         metrics.response(status: status, route: label)
         let spent = request.began.duration(to: .now)
         if answer != nil { metrics.request(route: label, spent) }

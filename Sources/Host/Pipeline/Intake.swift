@@ -1,3 +1,4 @@
+import FailPoints
 import Logging
 import NIOCore
 import Redis
@@ -15,7 +16,6 @@ struct Intake: Taking {
     let wakeDelivery: @Sendable () -> Void
     /// Who delivers new episodes without a claim.
     let hands: (any DirectDispatch)?
-    let failPoint: @Sendable (FailPoint) -> Void
     var room = DecodeRoom()
 
     func take(
@@ -61,7 +61,7 @@ struct Intake: Taking {
             let answer = await gate.decide(
                 docket.forGate, letters, in: store, on: eventLoop, to: hands, until: deadline)
             metrics.gate(started.duration(to: .now))
-            failPoint(.gateReplied)
+            FailPoint.hit(.gateReplied)
             if answer.queued { wakeDelivery() }
             docket.settle(answer)
         }

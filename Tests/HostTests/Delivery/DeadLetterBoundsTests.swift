@@ -194,8 +194,7 @@ private enum OperatorRig {
             sinks: known.sinks)
         let intake = Intake(
             policies: PolicyChain(policies: []), gate: rig.gate, store: rig.store, metrics: HostMetrics(),
-            log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, wakeDelivery: {}, hands: nil,
-            failPoint: { _ in })
+            log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, wakeDelivery: {}, hands: nil)
         let routes = OperatorRoutes(
             configuration: configuration, store: rig.delivery, intake: intake, readiness: Ready(), wakeDelivery: {})
         return await routes.answer(OperatorRequest(method: method, path: path, query: [:], requestID: "test"))

@@ -162,8 +162,7 @@ import Testing
         }
         let intake = Intake(
             policies: PolicyChain(policies: []), gate: rig.gate, store: rig.store, metrics: HostMetrics(),
-            log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, wakeDelivery: {}, hands: nil,
-            failPoint: { _ in })
+            log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, wakeDelivery: {}, hands: nil)
         let routes = OperatorRoutes(
             configuration: rig.configuration, store: rig.delivery, intake: intake, readiness: Ready(), wakeDelivery: {})
         return await routes.answer(

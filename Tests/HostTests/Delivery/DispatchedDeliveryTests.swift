@@ -18,7 +18,7 @@ import Testing
         let metrics = HostMetrics()
         let service = DeliveryService(
             rig.configuration, store: rig.delivery, metrics: metrics,
-            log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, failPoint: { _ in })
+            log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let running = Task { await service.run() }
         do {
             try await body(service, metrics)
@@ -134,7 +134,7 @@ import Testing
         let ended = NIOLockedValueBox(false)
         let service = DeliveryService(
             rig.configuration, store: rig.delivery, metrics: HostMetrics(),
-            log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, failPoint: { _ in })
+            log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let running = Task {
             await service.run()
             ended.withLockedValue { $0 = true }

@@ -58,7 +58,7 @@ import Testing
     private func worker(_ rig: Rig, _ sink: Holding) -> SinkWorker {
         SinkWorker(
             .init(name: "file", use: "holding", whenFull: .refuse, plugin: sink), store: rig.delivery,
-            metrics: HostMetrics(), log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, failPoint: { _ in })
+            metrics: HostMetrics(), log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
     /// By two hands; no more than it takes, all of it, and each once.

@@ -34,7 +34,7 @@ import Testing
         let worker = SinkWorker(
             .init(name: "file", use: "scripted", whenFull: .refuse, plugin: sink), store: rig.delivery,
             metrics: metrics, log: Logger(label: "test") { _ in Lines(lines: lines) },
-            pauses: BackOff(first: .milliseconds(2), most: .milliseconds(2)), failPoint: { _ in })
+            pauses: BackOff(first: .milliseconds(2), most: .milliseconds(2)))
         let running = Task { await worker.run() }
         do { try await body(worker, metrics) } catch {
             worker.stop()

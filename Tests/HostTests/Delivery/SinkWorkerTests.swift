@@ -81,7 +81,7 @@ import Testing
     static func worker(_ rig: GateRig, _ sink: any Sink, _ metrics: HostMetrics) -> SinkWorker {
         SinkWorker(
             .init(name: "file", use: "scripted", whenFull: .refuse, plugin: sink), store: rig.delivery,
-            metrics: metrics, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, failPoint: { _ in })
+            metrics: metrics, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
     private func working(_ rig: Rig, _ sink: any Sink, _ body: (SinkWorker, HostMetrics) async throws -> Void)

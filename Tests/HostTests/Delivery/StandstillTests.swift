@@ -18,7 +18,7 @@ import Testing
         let metrics = HostMetrics()
         let worker = SinkWorker(
             .init(name: "file", use: "scripted", whenFull: .refuse, plugin: sink), store: rig.delivery,
-            metrics: metrics, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, failPoint: { _ in })
+            metrics: metrics, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let running = Task { await worker.run() }
         let waking = Task {
             while !Task.isCancelled {

@@ -24,7 +24,7 @@ struct SourceIntakeTests {
         let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let host = Intake(
             policies: PolicyChain(policies: []), gate: rig.gate, store: rig.store, metrics: metrics, log: log,
-            wakeDelivery: {}, hands: nil, failPoint: { _ in })
+            wakeDelivery: {}, hands: nil)
         return SourceIntake(
             .init(name: "events", use: "nothing", feeds: "kubernetes-events", plugin: NoSource()),
             route: .init(adapter: "kubernetes-events", path: "/events", authentication: .none, plugin: adapter),
