@@ -2,7 +2,7 @@ import Logging
 import Redis
 import SignalKit
 
-/// The host process from its configuration to its last breath.
+/// The host process from its configuration to its end.
 struct Serve: Sendable {
     let configuration: HostConfiguration
     let metrics: HostMetrics
@@ -10,72 +10,76 @@ struct Serve: Sendable {
 
     /// Returns after a graceful stop (SIGTERM, SIGINT, SIGQUIT).
     /// - Throws: `StartError` when the host can't or must not serve.
-    func run() async throws { try await StopSignals.heard(log) { try await self.run(until: $0) } }
-
-    private func run(until stop: StopSignals) async throws {
-        let files = try OpenFiles(limit: OpenFiles.raise(), for: configuration, loops: StoreSession.loops)
+    func run() async throws {
+        let files = try OpenFiles(limit: OpenFiles.raise(), for: configuration, loops: StoreParts.loops)
         metrics.prepare(configuration)
         if let warning = files.warning { log.warning("\(warning)", metadata: ["path": "server.limits.connections"]) }
         for warning in configuration.warnings {
             log.warning("\(warning.message)", metadata: ["path": "\(warning.path)"])
         }
-        // Of an embedded store no other host takes part.
-        let host = if case .embedded = configuration.state.store { "" } else { RequestID.new() }
-        let gate = Gate(
-            configuration, host: host, session: HostSession(isAlone: host.isEmpty), log: log, witness: StoreWitness(metrics: metrics, log: log))
-        let scripts = DeliveryScripts(configuration)
-        let sources = SourceScripts(configuration)
-        try await StoreSession.with(
-            configuration, gate: gate, scripts: gate.scripts + scripts.all + sources.all,
-            observer: StoreObserver(metrics: metrics),
-            log: log
-        ) { session in
-            try await self.serve(
-                session, gate, DeliveryStore(store: session.store, scripts: scripts, gate: gate), sources, files, stop)
-        }
+        try await ProcessSignals.run(try parts(files), log: log)
+        log.notice("stopped")
     }
 
-    private func serve(
-        _ session: StoreSession, _ gate: Gate, _ deliveryStore: DeliveryStore, _ sources: SourceScripts,
-        _ files: OpenFiles, _ stop: StopSignals
-    ) async throws {
-        try await refuseWhatMustNotBeUsed(session)
-        // A signal came meanwhile: nothing has been taken.
-        try Task.checkCancellation()
-        let delivery = DeliveryService(configuration, store: deliveryStore, metrics: metrics, log: log)
+    /// The parts of the host. They start in this order, and stop in reverse.
+    private func parts(_ files: OpenFiles) throws -> [HostPart] {
+        // An embedded store is shared with no other host.
+        let host = if case .embedded = configuration.state.store { "" } else { RequestID.new() }
+        let gate = Gate(
+            configuration, host: host, session: HostSession(isAlone: host.isEmpty), log: log,
+            witness: StoreWitness(metrics: metrics, log: log))
+        let scripts = DeliveryScripts(configuration)
+        let sources = SourceScripts(configuration)
+        let inner = StoreParts(
+            configuration, gate: gate, scripts: gate.scripts + scripts.all + sources.all,
+            observer: StoreObserver(metrics: metrics),
+            patience: configuration.state.timeout * 3 + configuration.state.peerWait, log: log, judge: judge)
+        let store = DeliveryStore(store: inner.store, scripts: scripts, gate: gate)
+        let delivery = DeliveryService(configuration, store: store, metrics: metrics, log: log)
         gate.dispatches(to: delivery)
         let intake = Intake(
-            policies: PolicyChain(policies: configuration.policies), gate: gate, store: session.store, metrics: metrics,
-            log: log, wakeDelivery: delivery.wake, hands: delivery,
-            room: DecodeRoom(configuration.server.limits))
+            policies: PolicyChain(policies: configuration.policies), gate: gate, store: inner.store, metrics: metrics,
+            log: log, wakeDelivery: delivery.wake, hands: delivery, room: DecodeRoom(configuration.server.limits))
         let gaps = SourceGaps()
         let readiness = StoreReadiness(
-            store: session.store,
-            fixed: configuration.warnings.map { "\($0.path): \($0.message)" }, gaps: gaps)
+            store: inner.store, fixed: configuration.warnings.map { "\($0.path): \($0.message)" }, gaps: gaps)
         let routes = OperatorRoutes(
-            configuration: configuration, store: deliveryStore, intake: intake, readiness: readiness,
+            configuration: configuration, store: store, intake: intake, readiness: readiness,
             wakeDelivery: delivery.wake)
         let http = try HTTPHost(
             configuration, intake: intake, api: routes, readiness: readiness, metrics: metrics, log: log,
-            group: session.group, files: files)
-
-        let deliveries = Task { await delivery.run() }
-        let beating = Task { await gate.keepSession(in: session.store) }
-        let fetching = Task { await fetch(sources, intake, session.store, gaps) }
-        let failure = await firstEnd(of: http, deliveryStore, stop)
-        // Every request ends by its deadline; a sender that does not read its answer must not keep the host.
+            group: inner.group, files: files)
+        // Every request ends by this deadline. The Kubernetes deployment adds up the patience of all parts.
         let deadline = configuration.server.limits.deadline
-        fetching.cancel()
-        await bounded(by: deadline * 2) { await http.stop() }
-        await bounded(by: .seconds(2)) { await fetching.value }
-        delivery.stop()
-        // Nor must a sink that hangs: its deliveries are due when the session ends.
-        await bounded(by: deadline) { await deliveries.value }
-        await bounded(by: .seconds(2)) { await http.stopAdmin() }
-        beating.cancel()
-        await bounded(by: .seconds(2)) { await beating.value }
-        if let failure { throw failure }
-        log.notice("stopped")
+        return inner.parts + [
+            // Its end is the end of the session, behind that of the deliveries.
+            HostPart("heartbeat", patience: .seconds(2)) { await gate.keepSession(in: inner.store) },
+            // Probes see the host stopping until the deliveries have ended.
+            HostPart("operators' listener", patience: .seconds(2), stop: http.stopOperators, work: http.runOperators),
+            // A delivery of a sink that hangs is due when the session ends.
+            HostPart("delivery", patience: deadline, stop: { delivery.stop() }) { await delivery.run() },
+            HostPart("queues without a sink") { if let error = await queuesWithoutOwner(store) { throw error } },
+            HostPart("senders' listener", patience: deadline * 2, stop: http.stopSenders, work: http.runSenders),
+            HostPart("sources", patience: .seconds(2)) { await fetch(sources, intake, inner.store, gaps) },
+            // The first to stop.
+            HostPart("readiness", stop: { tellOfStop(http) }) {},
+        ]
+    }
+
+    private func tellOfStop(_ http: HTTPHost) {
+        log.notice("stopping")
+        http.drain()
+    }
+
+    /// A store that answers, but is not what the configuration asks for, stops the host at its start: it would take no signal.
+    /// One that can't be reached may come: until then every answer is a 503.
+    @Sendable private func judge(_ reason: RedisError) throws {
+        switch reason.code {
+        case .rejected, .notDurable, .noPermission, .serverError:
+            throw StartError("the store \(configuration.state.store) must not be used: \(reason.message)")
+        default:
+            log.warning("the store can't be used yet: every answer is a 503", metadata: ["reason": "\(reason)"])
+        }
     }
 
     /// Runs the sources until cancelled.
@@ -95,45 +99,6 @@ struct Serve: Sendable {
         }
     }
 
-    /// Whoever ends first ends the rest: a signal gracefully, a failure with its error.
-    private func firstEnd(
-        of http: HTTPHost, _ store: DeliveryStore, _ stop: StopSignals
-    ) async -> (any Error)? {
-        let ends = AsyncStream<(any Error)?>.makeStream()
-        let listening = Task {
-            do {
-                try await http.run()
-                ends.continuation.yield(nil)
-            } catch {
-                ends.continuation.yield(error)
-            }
-        }
-        stop.hear { ends.continuation.yield(nil) }
-        let owning = Task {
-            if let error = await queuesWithoutOwner(store) { ends.continuation.yield(error) }
-        }
-        defer {
-            owning.cancel()
-            _ = listening
-        }
-        for await end in ends.stream { return end }
-        return nil
-    }
-
-    /// A store that answers, but is not what the configuration asks for, stops the host at its start: nothing would ever be
-    /// taken. One that can't be reached may come: until then every answer is a 503.
-    private func refuseWhatMustNotBeUsed(_ session: StoreSession) async throws {
-        guard
-            let reason = await session.firstWord(within: configuration.state.timeout * 3 + configuration.state.peerWait)
-        else { return }
-        switch reason.code {
-        case .rejected, .notDurable, .noPermission, .serverError:
-            throw StartError("the store \(configuration.state.store) must not be used: \(reason.message)")
-        default:
-            log.warning("the store can't be used yet: every answer is a 503", metadata: ["reason": "\(reason)"])
-        }
-    }
-
     /// Once the store can be asked: a queue that nobody empties is lost deliveries.
     private func queuesWithoutOwner(_ store: DeliveryStore) async -> StartError? {
         while !Task.isCancelled {
@@ -147,21 +112,6 @@ struct Serve: Sendable {
             try? await Task.sleep(for: .milliseconds(200))
         }
         return nil
-    }
-
-    private func bounded(by bound: Duration, _ body: @escaping @Sendable () async -> Void) async {
-        let ended = AsyncStream<Void>.makeStream()
-        let work = Task {
-            await body()
-            ended.continuation.finish()
-        }
-        let timer = Task {
-            try? await Task.sleep(for: bound)
-            ended.continuation.finish()
-        }
-        for await _ in ended.stream {}
-        work.cancel()
-        timer.cancel()
     }
 }
 

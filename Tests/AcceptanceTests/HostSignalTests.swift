@@ -13,6 +13,28 @@ import Testing
         #expect(!Files.exists("/proc/\(redis)"))
     }
 
+    /// A request whose body is still coming is in flight: the stop waits for it.
+    @Test func furtherSignalsDoNotCutAStopShort() async throws {
+        let host = try await HostProcess(.embedded())
+        let redis = try #require(host.redisPID)
+        let body = Array(Alert.batch([Alert("Slow")]).utf8)
+        let head = "POST \(HostProcess.batchPath) HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.count)\r\n\r\n"
+        let slow = try HTTPConnection(port: host.port)
+        try await slow.send(Array(head.utf8) + body.prefix(10))
+        try await eventually("a request in flight") { try await host.metric("portcullis_requests_in_flight") == 1 }
+        host.signal(SIGTERM)
+        try await eventually("a host that says that it stops") { try await host.admin.get("/readyz").status == 503 }
+        for signal in [SIGTERM, SIGINT, SIGQUIT, SIGHUP] { host.signal(signal) }
+        try await eventually("a line about SIGHUP") { host.log.contains("signal ignored") }
+        #expect(try await host.http.post(HostProcess.batchPath, "[]").status == 503)
+        #expect(host.isRunning)
+        #expect(Files.exists("/proc/\(redis)"))
+        try await slow.send(Array(body.dropFirst(10)))
+        #expect(try await slow.response().status == 200)
+        #expect(try await host.awaitEnd() == .exited(0))
+        #expect(!Files.exists("/proc/\(redis)"))
+    }
+
     @Test func aSignalThatMustNotEndTheHostIsLogged() async throws {
         let host = try await HostProcess(.embedded())
         for signal in [SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE, SIGXFSZ, SIGVTALRM, SIGPROF, SIGIO] {

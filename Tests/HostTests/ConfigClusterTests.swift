@@ -38,7 +38,7 @@ import Testing
         let one = try configuration("{url: rediss://h, \(all)}", "fsync")
         #expect(
             one.state.store == .tcp(host: "h", port: 6_379, database: 0, username: nil, passwordFile: nil, tls: tls))
-        #expect((one.state.store.endpoint as? RedisEndpoint)?.tls == tls)
+        #expect((one.state.store.located(RecordedLog().logger).locator as? RedisEndpoint)?.tls == tls)
         // What is not there is not needed on the machine where a file is checked.
         #expect(
             one.warnings.map { $0.line(in: "f") } == [

@@ -1,6 +1,7 @@
 import ArgumentParser
 import JSON
 import Logging
+import NIOConcurrencyHelpers
 import Redis
 import SignalKit
 
@@ -24,20 +25,22 @@ struct QueuesCommand: AsyncParsableCommand {
         let log = Logger(label: "portcullis") { _ in SwiftLogNoOpLogHandler() }
         let gate = Gate(configuration, log: log, witness: StoreWitness(metrics: HostMetrics(), log: log))
         let scripts = DeliveryScripts(configuration)
-        // An embedded store's server must not be left behind by a Ctrl-C.
-        let isDone = try await StopSignals.heard(log) { _ in
-            try await StoreSession.with(
-                configuration, gate: gate, scripts: gate.scripts + scripts.all,
-                observer: StoreObserver(metrics: HostMetrics()), log: log
-            ) { session in
-                if let reason = await session.firstWord(within: configuration.state.timeout * 3) {
-                    throw StartError("the store \(configuration.state.store) can't be used: \(reason.message)")
-                }
-                try Task.checkCancellation()
-                try await body(DeliveryStore(store: session.store, scripts: scripts))
-            }
+        let inner = StoreParts(
+            configuration, gate: gate, scripts: gate.scripts + scripts.all,
+            observer: StoreObserver(metrics: HostMetrics()), patience: configuration.state.timeout * 3, log: log
+        ) { reason in
+            throw StartError("the store \(configuration.state.store) can't be used: \(reason.message)")
         }
-        guard isDone else { throw CommandFailure("stopped by a signal before the queue of \(name) was empty") }
+        let isDone = NIOLockedValueBox(false)
+        let command = HostPart("command", endsAll: true) {
+            try await body(DeliveryStore(store: inner.store, scripts: scripts))
+            isDone.withLockedValue { $0 = true }
+        }
+        // A Ctrl-C must not leave an embedded store's server behind.
+        try await ProcessSignals.run(inner.parts + [command], log: log)
+        guard isDone.withLockedValue({ $0 }) else {
+            throw CommandFailure("stopped by a signal before the queue of \(name) was empty")
+        }
     }
 
     struct Drop: AsyncParsableCommand {

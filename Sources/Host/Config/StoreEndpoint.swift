@@ -1,3 +1,4 @@
+import Logging
 import Redis
 
 extension HostConfiguration.Store: CustomStringConvertible {
@@ -12,19 +13,24 @@ extension HostConfiguration.Store: CustomStringConvertible {
         }
     }
 
-    /// Of an external store; nil for the embedded one, which has its own. The password is read at each connect.
-    var endpoint: (any RedisLocator)? {
+    /// Where the store is, with the server that the host runs when it is embedded. The password is read at each connect.
+    func located(_ log: Logger) -> (locator: any RedisLocator, embedded: EmbeddedRedis?) {
         func password(_ file: String?) -> @Sendable () throws -> String? {
             { try file.map { try SecretFile(path: $0).read() } }
         }
         switch self {
-        case .embedded: return nil
+        case .embedded(let directory, let memory):
+            let server = EmbeddedRedis(directory: directory, memory: memory, log: log)
+            return (server.endpoint, server)
         case .tcp(let host, let port, let database, let username, let file, let tls):
-            return RedisEndpoint(
+            let server = RedisEndpoint(
                 .tcp(host: host, port: port), database: database, username: username, password: password(file),
                 tls: tls)
+            return (server, nil)
         case .unix(let path, let database, let username, let file):
-            return RedisEndpoint(.unix(path: path), database: database, username: username, password: password(file))
+            let server = RedisEndpoint(
+                .unix(path: path), database: database, username: username, password: password(file))
+            return (server, nil)
         case .sentinel(let sentinel, let username, let file):
             let nodes = sentinel.nodes.map {
                 RedisEndpoint(
@@ -34,7 +40,7 @@ extension HostConfiguration.Store: CustomStringConvertible {
             let server = RedisEndpoint(
                 .tcp(host: "unknown", port: 0), username: username, password: password(file),
                 tls: sentinel.tls)
-            return Sentinels(master: sentinel.master, nodes: nodes, server: server)
+            return (Sentinels(master: sentinel.master, nodes: nodes, server: server), nil)
         }
     }
 }

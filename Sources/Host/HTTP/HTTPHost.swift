@@ -79,34 +79,34 @@ final class HTTPHost: Sendable {
         }
     }
 
-    /// Returns after `stop`.
-    /// - Throws: `StartError` when an address can't be listened on.
-    func run() async throws {
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            func listen(_ address: HostConfiguration.Address, _ run: @escaping @Sendable () async throws -> Void) {
-                tasks.addTask {
-                    do {
-                        try await run()
-                    } catch {
-                        throw StartError("can't listen on \(address.host):\(address.port): \(error)")
-                    }
-                }
-            }
-            listen(configuration.server.listen) { [intake] in try await intake.run() }
-            if let admin, let address = configuration.server.admin { listen(address) { try await admin.run() } }
-            do {
-                try await tasks.waitForAll()
-            } catch {
-                tasks.cancelAll()
-                throw error
-            }
+    /// Serves senders. Returns after `stopSenders`.
+    /// - Throws: `StartError` when the address can't be listened on.
+    func runSenders() async throws {
+        try await Self.listen(configuration.server.listen) { try await intake.run() }
+    }
+
+    /// Serves operators and probes, if there is a listener for them. Returns after `stopOperators`.
+    /// - Throws: `StartError` when the address can't be listened on.
+    func runOperators() async throws {
+        guard let admin, let address = configuration.server.admin else { return }
+        try await Self.listen(address) { try await admin.run() }
+    }
+
+    private static func listen(_ address: HostConfiguration.Address, _ run: () async throws -> Void) async throws {
+        do {
+            try await run()
+        } catch {
+            throw StartError("can't listen on \(address.host):\(address.port): \(error)")
         }
     }
 
-    /// Says so on `/readyz`, and lets what is in flight end; whoever comes meanwhile is answered a 503. Then every
-    /// connection is closed. Every request ends by its deadline, so this does too.
-    func stop() async {
-        draining.withLockedValue { $0 = true }
+    /// From now on `/readyz` answers 503, and so does every new request of a sender.
+    func drain() { draining.withLockedValue { $0 = true } }
+
+    /// Waits for the requests in flight, and closes every connection of a sender. Every request ends by its deadline, so
+    /// this does too.
+    func stopSenders() async {
+        drain()
         let ending = Task { [inFlight] in await inFlight.ended() }
         _ = await value(
             of: ending, before: .now() + TimeAmount(configuration.server.limits.deadline), on: group.any())
@@ -114,5 +114,5 @@ final class HTTPHost: Sendable {
     }
 
     /// The last to go, so that probes see the host stopping.
-    func stopAdmin() async { try? await admin?.shutdownGracefully() }
+    func stopOperators() async { try? await admin?.shutdownGracefully() }
 }

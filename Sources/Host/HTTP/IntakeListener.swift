@@ -32,7 +32,7 @@ final class IntakeListener: Sendable {
     }
 
     /// Returns after `stop`.
-    /// - Throws: when the address can't be listened on.
+    /// - Throws: when the address can't be listened on, or the listening socket closes before `stop`.
     func run() async throws {
         let server = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4_096)
@@ -62,6 +62,7 @@ final class IntakeListener: Sendable {
             "listening",
             metadata: ["for": "senders", "on": "\(address.host):\(server.localAddress?.port ?? address.port)"])
         try await server.closeFuture.get()
+        guard state.withLockedValue({ $0.isStopping }) else { throw ChannelError.eof }
     }
 
     /// Accepts nobody any more, and ends every connection: one with a request in work after its answer.

@@ -147,7 +147,7 @@ import Testing
             try await busy.send(request)
             try await eventually("a request in work") { !intake.requests.withLockedValue { $0.isEmpty } }
 
-            async let stop: Void = served.host.stop()
+            async let stop: Void = served.host.stopSenders()
             try await eventually("its word") { try await served.admin.get("/readyz").status == 503 }
             try await kept.send(request)
             let refused = try await kept.response()

@@ -54,7 +54,7 @@ import Testing
             #expect(try await served.admin.get("/api/v1/dead-letters?origin=adapter%2Fx").text.contains("adapter/x"))
             #expect(try await served.admin.get("/nothing").status == 404)
             #expect(try await served.admin.post("/livez", "").status == 405)
-            await served.host.stop()
+            await served.host.stopSenders()
             let stopping = try await served.admin.get("/readyz")
             #expect(stopping.status == 503)
             #expect(stopping.text == "stopping\n")
@@ -140,7 +140,7 @@ import Testing
                 metrics: HostMetrics(),
                 log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
                 group: MultiThreadedEventLoopGroup.singleton)
-            let error = await #expect(throws: StartError.self) { try await host.run() }
+            let error = await #expect(throws: StartError.self) { try await host.runSenders() }
             #expect(error?.description.contains("can't listen on 127.0.0.1:\(served.http.port)") == true)
         }
         _ = port

@@ -77,11 +77,13 @@ struct Listeners {
         let host = try HTTPHost(
             configuration, intake: intake, api: NoAPI(), readiness: Ready(storeShut: shut), metrics: HostMetrics(),
             log: log.logger, group: group)
-        let running = Task { try await host.run() }
+        let senders = Task { try await host.runSenders() }
+        let operators = Task { try await host.runOperators() }
         func end() async {
-            await host.stop()
-            await host.stopAdmin()
-            _ = try? await running.value
+            await host.stopSenders()
+            await host.stopOperators()
+            _ = try? await senders.value
+            _ = try? await operators.value
             try? await group.shutdownGracefully()
         }
         do {
@@ -132,6 +134,8 @@ struct RecordedLog: LogHandler {
             $0.append(Line(message: event.message.description, metadata: event.metadata ?? [:]))
         }
     }
+
+    var messages: [String] { kept.withLockedValue { $0.map(\.message) } }
 
     /// Of requests with this id, what the line says under these keys, as text.
     func requests(_ id: String, _ keys: String...) -> [[String]] {
