@@ -1,3 +1,4 @@
+import Logging
 import NIOConcurrencyHelpers
 import Redis
 import SignalKit

@@ -12,16 +12,17 @@ struct StoreUser {
 
     init(_ configuration: HostConfiguration) {
         let state = configuration.state
-        var (name, database): (String?, Int) = (nil, 0)
+        var (name, database, isEmbedded): (String?, Int, Bool) = (nil, 0, false)
         var sentinels: HostConfiguration.Store.Sentinel?
         switch state.store {
         case .embedded:
+            isEmbedded = true
             notes.append("state.redis is embedded: that server takes nobody but its host, and needs no user")
         case .tcp(_, _, let number, let username, _, _), .unix(_, let number, let username, _):
             (name, database) = (username, number)
         case .sentinel(let watched, let username, _): (name, sentinels) = (username, watched)
         }
-        if name == nil || name == Self.everybody, state.store.endpoint != nil {
+        if name == nil || name == Self.everybody, !isEmbedded {
             notes.append("state.redis has no username of its own yet: add username: \(Self.usual)")
         }
         let rights =
