@@ -28,13 +28,18 @@ def calls(bench: Bench) -> None:
         rows = client.call("SLOWLOG", "GET", "100000")
         wrk.result()
         assert isinstance(rows, list)
-        # The gate's call says what it offers, in a few bytes, where an acknowledgement says the member; a claim has seven words in all.
+        # A session's token has 16 characters; the gate begins with the store's birth, a reading.
         found: dict[str, list[int]] = defaultdict(list)
         for row in rows:
             words = row[3]
             if words[0].lower() != b"evalsha":
                 continue
-            name = "claim" if len(words) <= 7 else "acknowledge" if len(words[5]) in (22, 32) else "gate"
+            if words[4].isdigit() and len(words[4]) > 12:
+                name = "gate"
+            elif len(words[5]) == 16:
+                name = "acknowledge"
+            else:
+                name = "claim" if len(words) == 10 and len(words[7]) == 16 else "other"
             found[name].append(row[2])
         print(f"Redis's thread at saturated new alerts, 64 a request, {spent:.1f} s:")
         for name, times in sorted(found.items()):
