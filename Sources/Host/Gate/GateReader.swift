@@ -52,8 +52,9 @@ struct GateReader: Sendable {
         var isKnown = false
     }
 
-    /// What the driver says of a signal, by its code there: a verdict, or whose fault it is.
-    private enum Word {
+    /// What the driver says of a signal, by its code there (`CODES` in driver.lua; a test holds the two together): a verdict, or whose
+    /// fault it is.
+    enum Word: Equatable {
         case verdict(Verdict)
         /// For the sender to read.
         case full
