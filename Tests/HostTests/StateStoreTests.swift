@@ -119,7 +119,7 @@ func familyOfKey(_ key: String) -> String {
 
     @Test func theHostReadsARecordAsThePageSays() throws {
         let fields = try StatePage().fields("field", under: "Record")
-        var bytes = [UInt8](repeating: 0, count: fields.reduce(0) { $0 + $1.bytes })
+        var bytes = [UInt8](repeating: 0, count: fields.map { $0.at + $0.bytes }.max() ?? 0)
         var values: [String: Int64] = [:]
         for (place, field) in fields.enumerated() where field.bytes > 1 {
             for byte in 0..<field.bytes { bytes[field.at + byte] = UInt8(place * 10 + byte) }
