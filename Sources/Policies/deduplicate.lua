@@ -17,7 +17,8 @@ return function(settings, kit)
   local function heard_of(signal, firing, start, resolve)
     local due, bounded = signal.time, 0
     if firing then due, bounded = own_end(signal) end
-    return {hash = signal.reporter, firing = firing, start = start, resolve = resolve, due = due, bounded = bounded}
+    return {hash = signal.reporter, firing = firing, moment = signal.clock, start = start, resolve = resolve, due = due,
+      bounded = bounded}
   end
 
   -- Whether the record speaks of this reporter alone.
@@ -48,7 +49,7 @@ return function(settings, kit)
         local list = kit.reporters(before)
         local one = kit.reporter(list, signal.reporter)
         if one then
-          one.firing, one.start, one.due, one.bounded = true, signal.starts, new.due, new.bounded
+          one.firing, one.moment, one.start, one.due, one.bounded = true, clock, signal.starts, new.due, new.bounded
         else
           kit.add_reporter(list, heard_of(signal, true, signal.starts, 0))
         end
@@ -96,9 +97,10 @@ return function(settings, kit)
         changed = true
       elseif one.firing then
         repeats(signal, one)
+        one.moment = max(one.moment, signal.stamp)
       else
         if late(signal, one.resolve, one.due) then return 'duplicate' end
-        one.firing, one.start = true, signal.starts
+        one.firing, one.moment, one.start = true, signal.clock, signal.starts
         one.due, one.bounded = own_end(signal)
         changed = true
       end
@@ -153,7 +155,8 @@ return function(settings, kit)
     end
     local said = not one or one.firing
     if one then
-      one.firing, one.resolve, one.due, one.bounded = false, max(one.resolve, at), signal.time, 0
+      one.firing, one.moment, one.bounded = false, signal.clock, 0
+      one.resolve, one.due = max(one.resolve, at), signal.time
     else
       kit.add_reporter(list, heard_of(signal, false, 0, at))
     end
@@ -175,7 +178,7 @@ return function(settings, kit)
       local one = kit.reporter(list, signal.reporter)
       if signal.ends <= (one and one.resolve or 0) then return 'duplicate' end
       if one then
-        one.resolve, one.due = signal.ends, signal.time
+        one.moment, one.resolve, one.due = signal.clock, signal.ends, signal.time
       else
         kit.add_reporter(list, heard_of(signal, false, 0, signal.ends))
       end

@@ -1,11 +1,11 @@
 import SignalKit
 
-/// A record as the scripts pack it (`FORMAT` in records.lua): 74 bytes, 35 more when it is in a storm, and 23 for each reporter when
+/// A record as the scripts pack it (`FORMAT` in records.lua): 74 bytes, 35 more when it is in a storm, and 30 for each reporter when
 /// there is more than one. Numbers are little-endian.
 struct PackedRecord: Sendable, Equatable {
     private static let size = 74
     private static let membership = 35
-    private static let reporter = 23
+    private static let reporter = 30
 
     let bytes: [UInt8]
 

@@ -252,6 +252,11 @@ final class ReplayMemory: Sendable {
         }
     }
 
+    /// The store is open and the same as before: what was answered has grown old, though nobody asked anything since.
+    func foundOpen(now: ContinuousClock.Instant = .now) {
+        state.withLockedValue { $0.open = now }
+    }
+
     /// All of it has been written again.
     func madeGood(now: ContinuousClock.Instant = .now) {
         state.withLockedValue { state in

@@ -100,6 +100,7 @@ struct StoreVerification: Sendable {
             }
         }
         try await note(sight, since: highest, connection, occasion)
+        if occasion == .open { recovery.memory.foundOpen() }
         if let written = info.written {
             // Of before a replay when there was one, and then of no use.
             recovery.memory.note(ticket, written: written, replicas: info.replicas)

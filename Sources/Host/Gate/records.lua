@@ -40,9 +40,9 @@ local MEMBER = '<I7I4B'
 local STORM, MEMBERSHIP = 23, 35
 -- Flags.
 local BOUNDED, MEMBERS = 1, 2
--- Of each reporter, when there is more than one: hash, state, ms: start, resolve, due.
-local REPORTER = '<I4BI6I6I6'
-local REPORTER_SIZE = 23
+-- Of each reporter, when there is more than one: hash, state; reading: moment; ms: start, resolve, due.
+local REPORTER = '<I4BI7I6I6I6'
+local REPORTER_SIZE = 30
 
 -- Into a table of before when there is one: to make one costs as much as all the rest.
 function kit.unpack(packed, into)
@@ -77,7 +77,8 @@ function kit.pack(r)
   if r.reporters then
     local words = {packed}
     for place, one in ipairs(r.reporters) do
-      words[place + 1] = to_bytes(REPORTER, one.hash, (one.firing and 1 or 0) + 2 * one.bounded, one.start, one.resolve, one.due)
+      words[place + 1] = to_bytes(REPORTER, one.hash, (one.firing and 1 or 0) + 2 * one.bounded, one.moment, one.start,
+        one.resolve, one.due)
     end
     packed = table.concat(words)
   elseif r.others then
@@ -147,22 +148,23 @@ kit.NO_REPORTER, kit.SHARED = 0, 1
 -- Of one record.
 local MOST_REPORTERS = 8
 
--- The reporters of a record: hash, whether it fires, start, resolve, due (firing: when that ends by itself; else when its end was
--- heard), bounded. A record with a single one keeps that in its own fields.
+-- The reporters of a record: hash, whether it fires, moment, start, resolve, due (firing: when that ends by itself; else when its end
+-- was heard), bounded. A record with a single one keeps that in its own fields. `moment` orders two words of one reporter as a record's
+-- moment orders two states of it: an end by time is a word too.
 function kit.reporters(r)
   if r.reporters then return r.reporters end
   local list = {}
   if r.others then
     for at = 1, #r.others, REPORTER_SIZE do
       local one, flags = {}
-      one.hash, flags, one.start, one.resolve, one.due = from_bytes(REPORTER, r.others, at)
+      one.hash, flags, one.moment, one.start, one.resolve, one.due = from_bytes(REPORTER, r.others, at)
       one.firing, one.bounded = flags % 2 == 1, floor(flags / 2)
       list[#list + 1] = one
     end
   else
     local firing = r.state == FIRING
-    list[1] = {hash = r.reporter, firing = firing, start = r.start, resolve = r.resolve, due = firing and r.due or r.last,
-      bounded = firing and r.bounded or 0}
+    list[1] = {hash = r.reporter, firing = firing, moment = r.moment, start = r.start, resolve = r.resolve,
+      due = firing and r.due or r.last, bounded = firing and r.bounded or 0}
   end
   r.reporters = list
   return list
@@ -174,25 +176,26 @@ function kit.reporter(list, hash)
   end
 end
 
+-- Whether a new reporter finds no place. Until then none has made room.
+function kit.is_crowded(list) return #list - (kit.reporter(list, kit.SHARED) and 1 or 0) >= MOST_REPORTERS end
+
 -- Adds a reporter. When all places are taken, the one that was over first makes room; when eight fire, the new one shares a place that ends by time.
 function kit.add_reporter(list, one)
-  local places, oldest = 0, nil
+  local oldest
   for place, other in ipairs(list) do
-    if other.hash ~= kit.SHARED then
-      places = places + 1
-      if not other.firing and (not oldest or other.due < list[oldest].due) then oldest = place end
-    end
+    if other.hash ~= kit.SHARED and not other.firing and (not oldest or other.due < list[oldest].due) then oldest = place end
   end
-  if places < MOST_REPORTERS then
+  if one.hash == kit.SHARED or not kit.is_crowded(list) then
     list[#list + 1] = one
   elseif oldest then
     list[oldest] = one
   elseif one.firing then
     local shared = kit.reporter(list, kit.SHARED)
     if not shared then
-      shared = {hash = kit.SHARED, firing = true, start = 0, resolve = 0, due = 0, bounded = 0}
+      shared = {hash = kit.SHARED, firing = true, moment = 0, start = 0, resolve = 0, due = 0, bounded = 0}
       list[#list + 1] = shared
     end
+    shared.moment = max(shared.moment, one.moment)
     if one.due > shared.due then shared.due, shared.bounded = one.due, one.bounded end
   end
 end
@@ -213,12 +216,12 @@ function kit.extend(r, list)
   end
 end
 
--- The episode of the record is over for all.
+-- The episode of the record is over for all, since its moment. The shared place goes.
 function kit.over(r, now)
   if not r.others and not r.reporters then return end
   local list, left = kit.reporters(r), {}
   for _, one in ipairs(list) do
-    if one.firing then one.firing, one.due, one.bounded = false, now, 0 end
+    if one.firing then one.firing, one.moment, one.due, one.bounded = false, r.moment, now, 0 end
     if one.hash ~= kit.SHARED then left[#left + 1] = one end
   end
   r.reporters = left

@@ -15,47 +15,61 @@ for at = 1, #ARGV, stride do
 end
 local clock = kit.take(highest)
 
--- Whether a reporter's words `a` are newer than `b`: its ends never go back, and after the same end it can only fire again.
-local function newer(a, b) return a.resolve > b.resolve or (a.resolve == b.resolve and a.firing and not b.firing) end
+local now = kit.time()
 
--- Adds to `list` the words of `others` that are newer. Answers whether there were any.
-local function unite(list, others)
-  local changed = false
+-- Whether `late` may have heard from the reporter of a word of `early` that it does not name, and the word since then says no
+-- more: a reporter that was over made room in a crowded list, and the end of an episode takes the shared place along.
+local function has_left(late, list, one)
+  if one.hash == kit.SHARED then return late.state == kit.RESOLVED end
+  return kit.is_crowded(list)
+end
+
+-- Adds to `list`, the reporters of `late`, the words of `others` that are newer: of one reporter the word of the later moment. A
+-- firing whose own end has passed is none. Answers whether there were any, and whether one ends a reporter that fired.
+local function unite(late, list, others)
+  local changed, ended = false, false
   for _, one in ipairs(others) do
-    local same = kit.reporter(list, one.hash)
+    local same, over = kit.reporter(list, one.hash), one.firing and one.due <= now
     if not same then
-      kit.add_reporter(list, one)
-      changed = true
-    elseif newer(one, same) then
-      same.firing, same.start, same.resolve, same.due, same.bounded = one.firing, one.start, one.resolve, one.due, one.bounded
-      changed = true
-    elseif one.firing and same.firing and one.due > same.due then
+      if not over and not has_left(late, list, one) then
+        kit.add_reporter(list, one)
+        changed = true
+      end
+    elseif one.moment > same.moment then
+      if not over or same.firing then
+        ended = ended or same.firing and not one.firing
+        same.firing, same.moment, same.start, same.resolve = one.firing, one.moment, one.start, one.resolve
+        same.due, same.bounded, changed = one.due, one.bounded, true
+      end
+    elseif one.moment == same.moment and one.firing and same.firing and one.due > same.due then
       same.due, same.bounded, changed = one.due, one.bounded, true
     end
   end
-  return changed
+  return changed, ended
 end
 
 -- Of two states of one episode, `late` the newer: it takes over the newer words of each reporter in `early`, and the later sighting.
--- Answers whether that changed `late`, and whether it ends or revives the episode.
+-- Answers whether that changed `late`.
 local function merge(late, early)
   local changed = early.count > late.count or early.last > late.last
   late.count, late.last = math.max(late.count, early.count), math.max(late.last, early.last)
   local list = kit.reporters(late)
-  if unite(list, kit.reporters(early)) then changed = true end
-  local firing = false
-  for _, one in ipairs(list) do firing = firing or one.firing end
-  local turned = firing ~= (late.state == kit.FIRING)
-  if turned then
-    late.state, late.reason = firing and kit.FIRING or kit.RESOLVED, 0
-    if not firing then late.bounded, late.due = 0, math.max(late.due, early.due) end
+  local heard, ended = unite(late, list, kit.reporters(early))
+  local fires, fired = kit.fires(list, now), late.state == kit.FIRING
+  if heard and fired and ended and not fires then
+    late.state, late.reason, late.bounded, late.due = kit.RESOLVED, 0, 0, math.max(late.due, early.due)
+    late.version, late.moment = clock, clock
+    kit.over(late, now)
+  elseif heard and not fired and fires then
+    late.state, late.reason, late.version, late.moment = kit.FIRING, 0, clock, clock
   end
-  if firing then kit.extend(late, list) end
+  if heard and late.state == kit.FIRING then kit.extend(late, list) end
+  list = late.reporters
   if #list == 1 then
     late.start, late.reporters, late.others = list[1].start, nil, nil
     late.resolve = math.max(late.resolve, list[1].resolve)
   end
-  return changed, turned
+  return changed or heard
 end
 
 local function restore(fingerprint, record, document, at)
@@ -65,19 +79,18 @@ local function restore(fingerprint, record, document, at)
   if known then
     local late, early = record, known
     if known.moment >= record.moment then late, early = known, record end
-    local changed, turned = false, false
+    local changed = false
     if late.episode == early.episode then
-      changed, turned = merge(late, early)
+      changed = merge(late, early)
     else
       late.resolve = math.max(late.resolve, early.resolve)
     end
     if late == known and not changed then return 0 end
-    if turned then late.version, late.moment = clock, clock end
     -- A queue that had this version had it by the same call as the record: it is there, or was delivered.
     told = late.episode == before.episode and late.version == before.version
     restored = late
   end
-  local now, writes = kit.time(), {}
+  local writes = {}
   -- The storm of before never heard that this member's episode was over.
   if before and before.storm and before.storm ~= restored.storm and before.state == kit.FIRING then
     writes[1] = kit.leave(fingerprint, before, now, clock, true)

@@ -129,6 +129,14 @@ import Testing
         #expect(moments(memory) == [2])
     }
 
+    @Test func whatIsOldIsNotReplayedByAHostThatDeliversNothing() throws {
+        let memory = ReplayMemory(capacity: 10_000, replicated: true)
+        #expect(put(memory, try item(1, moment: 1)))
+        // Its verification found the store open, as every 10 s.
+        memory.foundOpen(now: Self.start + .seconds(31))
+        #expect(moments(memory) == [])
+    }
+
     @Test func oneCallHasRoomHoweverLargeItIs() throws {
         let memory = ReplayMemory(capacity: 1_400, replicated: true)
         #expect(memory.reserve(5_000))

@@ -88,7 +88,7 @@ import Testing
         try await rig.at(.minutes(6) + .seconds(1))
         #expect(try await rig.delivery.sweep(most: 10).queued)
         let record = try await rig.record("A")
-        #expect(record.bytes.count <= 74 + 9 * 23)
+        #expect(record.bytes.count <= 74 + 9 * 30)
     }
 
     @Test func aSenderWithoutEndsIsNoReporter() async throws {
