@@ -15,7 +15,9 @@ struct ReporterOrder {
         var moved = false
         for group in groups.values where group.count > 1 {
             // They share the places that they have.
-            for (place, from) in zip(group, Self.merged(group, signals)) {
+            let merged = Self.merged(
+                group, by: { signals[$0].reporter }, fires: { signals[$0].signal.status == .firing })
+            for (place, from) in zip(group, merged) {
                 places[place] = from
                 moved = moved || place != from
             }
@@ -24,29 +26,29 @@ struct ReporterOrder {
         self.places = places
     }
 
-    /// Takes the first signal that is left of some reporter, again and again: one that fires if there is any, else one behind which its reporter
-    /// fires again, else the first.
-    private static func merged(_ group: [Int], _ signals: [GateSignal]) -> [Int] {
-        var lines: [(reporter: Reporter, places: ArraySlice<Int>)] = []
+    /// The signals that no reporter's end stands before, of one reporter after the other; then those up to each reporter's last
+    /// firing; then the ends behind it. In one pass: a request may name as many reporters of one problem as it has signals.
+    /// - Parameters:
+    ///   - group: places of the signals of one problem, in order.
+    ///   - key: of the reporter of a signal.
+    static func merged<Key: Hashable>(_ group: [Int], by key: (Int) -> Key, fires: (Int) -> Bool) -> [Int] {
+        var lines: [(places: [Int], leading: Int, firing: Int)] = []
+        var known: [Key: Int] = [:]
         for place in group {
-            if let line = lines.firstIndex(where: { $0.reporter == signals[place].reporter }) {
-                lines[line].places.append(place)
-            } else {
-                lines.append((signals[place].reporter, [place]))
+            let line = known[key(place), default: lines.count]
+            if line == lines.count {
+                known[key(place)] = line
+                lines.append(([], 0, 0))
             }
+            lines[line].places.append(place)
+            guard fires(place) else { continue }
+            let count = lines[line].places.count
+            if lines[line].leading == count - 1 { lines[line].leading = count }
+            lines[line].firing = count
         }
         guard lines.count > 1 else { return group }
-        func fires(_ place: Int) -> Bool { signals[place].signal.status == .firing }
-        var merged: [Int] = []
-        merged.reserveCapacity(group.count)
-        while !lines.isEmpty {
-            let next =
-                lines.firstIndex { fires($0.places.first!) } ?? lines.firstIndex { $0.places.contains(where: fires) }
-                ?? 0
-            merged.append(lines[next].places.removeFirst())
-            if lines[next].places.isEmpty { lines.remove(at: next) }
-        }
-        return merged
+        return lines.flatMap { $0.places[..<$0.leading] } + lines.flatMap { $0.places[$0.leading..<$0.firing] }
+            + lines.flatMap { $0.places[$0.firing...] }
     }
 
     func sorted(_ signals: [GateSignal]) -> [GateSignal] { places.map { signals[$0] } }

@@ -1,4 +1,5 @@
 import SignalKit
+import Synchronization
 import TestSupport
 import Testing
 
@@ -129,6 +130,43 @@ import Testing
                 let opened = changes.count { $0 == .accepted } - changes.count { $0 == .resolved }
                 #expect((fired ? 1 : 0) + opened == (oracle.fires ? 1 : 0), "\(part) of \(sequence): \(changes)")
             }
+        }
+    }
+
+    /// Counts how often it is compared.
+    private struct Key: Hashable {
+        final class Comparisons: Sendable {
+            let count = Mutex(0)
+        }
+        let number: Int
+        let comparisons: Comparisons
+
+        static func == (one: Key, other: Key) -> Bool {
+            one.comparisons.count.withLock { $0 += 1 }
+            return one.number == other.number
+        }
+        func hash(into hasher: inout Hasher) { hasher.combine(number) }
+    }
+
+    /// Of 16 000 reporters in one request, each with an end in front of a firing and another end.
+    @Test func theWorkGrowsWithTheSignalsAndNotWithTheirSquare() {
+        func work(reporters: Int) -> (comparisons: Int, looks: Int, order: [Int]) {
+            let comparisons = Key.Comparisons()
+            var looks = 0
+            let order = ReporterOrder.merged(Array(0..<(3 * reporters))) {
+                Key(number: $0 % reporters, comparisons: comparisons)
+            } fires: {
+                looks += 1
+                return $0 / reporters == 1
+            }
+            return (comparisons.count.withLock { $0 }, looks, order)
+        }
+        for reporters in [2, 16_000] {
+            let (comparisons, looks, order) = work(reporters: reporters)
+            #expect(looks <= 6 * reporters && comparisons <= 60 * reporters)
+            #expect(order.sorted() == Array(0..<(3 * reporters)))
+            // Each reporter's end and firing, and behind them all the last ends.
+            #expect(order.prefix(2) == [0, reporters] && order.last == 3 * reporters - 1)
         }
     }
 }
