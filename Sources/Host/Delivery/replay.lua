@@ -1,8 +1,8 @@
 -- Queues a sink's dead letter again, and deletes it: from then on the queue holds what it tells. ARGV: letter, cooldown in ms.
 -- Answers queued; missing; an adapter's letter, whose item goes through the intake instead: its origin, item, when it was received
 -- (ms), and its size if it was cut; or, and then the letter stays, gone (the
--- store knows nothing of it any more), busy (the problem fires, and its record can't tell of the letter's episode), or unowned (no
--- sink of that name is configured: no host would empty its queue).
+-- store knows nothing of it any more), busy (its record can't tell of the letter's episode: it has an end to tell before, or the problem
+-- fires), or unowned (no sink of that name is configured: no host would empty its queue).
 local key = kit.key('l:', ARGV[1])
 local h = redis.call('HMGET', key, 'origin', 'kind', 'item', 'member', 'record', 'document', 'skipped', 'received', 'size')
 if not h[1] then return {'missing'} end
@@ -45,7 +45,11 @@ local function follow(record)
   return write(record)
 end
 
--- The record by which the sink will be told of the end of the letter's episode, or of a later one; else nil and why.
+-- Whether some sink is still to be told of an episode by the record as it is.
+local function waits(episode) return episode > 0 and episode ~= ours.episode and kit.queued(member) end
+
+-- The record by which the sink will be told of the end of the letter's episode; else nil and why. A later episode tells of one before
+-- it alone, the one that it follows: what waits in a queue is told first.
 local function teller()
   local record = kit.read(member)
   local told = record and kit.view(record)
@@ -53,9 +57,12 @@ local function teller()
   if not record then return restored() end
   if not ours then return told and record, 'busy' end
   if told and told.episode == ours.episode then return record end
-  if record.own < ours.episode and ours.episode < record.episode then return follow(record) end
-  if told and told.episode > ours.episode then return record end
-  if not record.storm and record.state == kit.RESOLVED then return restored(record.resolve) end
+  if ours.episode > 0 and ours.episode < record.episode then
+    if record.own == ours.episode then return record end
+    if not waits(record.own) then return follow(record) end
+  elseif not record.storm and record.state == kit.RESOLVED and not waits(record.episode) then
+    return restored(record.resolve)
+  end
   return nil, 'busy'
 end
 

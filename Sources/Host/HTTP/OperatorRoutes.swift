@@ -211,7 +211,7 @@ struct OperatorRoutes: OperatorAPI {
         case .gone: return .refused("the store knows nothing of this problem any more; drop the letter: it is kept")
         case .busy:
             return .refused(
-                "the problem fires again, in a storm perhaps: replay the letter when that is over; it is kept")
+                "the problem fires again, or another end of it is not told yet: replay the letter later; it is kept")
         case .unowned(let sink):
             return .refused("no sink is called \(sink): configure it again, or drop the letter; it is kept")
         case .queued:

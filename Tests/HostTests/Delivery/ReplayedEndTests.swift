@@ -65,6 +65,39 @@ import Testing
         #expect((told.first?.version ?? 0) > (first.first?.version ?? 0))
     }
 
+    /// Two episodes whose ends are dead letters, and a third that follows the second: each letter is told by a delivery of its own.
+    @Test func itsSinkHearsOfEachEndThoughALaterEpisodeFollowsAnother() async throws {
+        let rig = try await Rig(sinks: [("slow", .deadLetter)], backlog: 1)
+        try await rig.at(.zero)
+        var ended: [Int64?] = []
+        for round in 0..<2 {
+            let starts = Duration.minutes(Int64(10 * round))
+            try await rig.at(starts)
+            ended.append(await rig.decide(try Rig.signal("B", starts: starts))[0].episode)
+            #expect(try await rig.deliver("slow").count == 1)
+            _ = await rig.decide(try Rig.signal("A\(round)"))
+            try await rig.at(starts + .minutes(2))
+            #expect(await rig.verdict(try Rig.signal("B", .resolved, ends: starts + .minutes(1))) == .resolved)
+            _ = try await rig.deliver("slow")
+        }
+        try await rig.at(.minutes(20))
+        let third = await rig.decide(try Rig.signal("B", starts: .minutes(20)))[0]
+        #expect(try await rig.deliver("slow").map(\.follows) == [ended[1]])
+        let letters = try await rig.delivery.letters(origin: nil, most: 9).letters
+        #expect(letters.count == 2)
+        // The first one waits: the other is told after it, or its end would be told by nothing.
+        #expect(try await rig.delivery.replay(letters[1].id) == .queued)
+        #expect(try await rig.delivery.replay(letters[0].id) == .busy)
+        let told = try await rig.deliver("slow")
+        #expect(told.map(\.episode) == [third.episode])
+        #expect(told.allSatisfy { ended.contains($0.follows) })
+        #expect(try await rig.delivery.replay(letters[0].id) == .queued)
+        let again = try await rig.deliver("slow")
+        #expect(Set((told + again).map(\.follows)) == Set(ended))
+        #expect((again.first?.version ?? 0) > (told.first?.version ?? 0))
+        #expect(try await rig.delivery.letters(origin: nil, most: 1).total == 0)
+    }
+
     @Test func itsSinkHearsOfTheEndThoughAnotherEndWasHeardSince() async throws {
         let (rig, episode, letter) = try await endSetAside()
         #expect(await rig.verdict(try Rig.signal("B", .resolved, ends: .hours(2), target: "b")) == .ignored)
