@@ -6,9 +6,15 @@ local function prefixed(text) return string.format('%08x', #text) .. text end
 
 -- `dead-bytes` has for each origin the bytes of its letters, the sum of their fields `bytes`.
 
--- Whether the letters of an origin have all bytes that they may have.
-function kit.letters_full(origin)
-  return (tonumber(redis.call('HGET', base .. 'dead-bytes', origin) or '0') or 0) >= outbox.letter_bytes
+-- Whether the letters of an origin have all bytes that they may have, with `more` that are held.
+function kit.letters_full(origin, more)
+  return (tonumber(redis.call('HGET', base .. 'dead-bytes', origin) or '0') or 0) + (more or 0) >= outbox.letter_bytes
+end
+
+local function bytes_of(item, reason, fields)
+  local bytes = #item + #reason
+  for at = 2, #fields, 2 do bytes = bytes + #fields[at] end
+  return bytes
 end
 
 local function add_bytes(origin, bytes)
@@ -17,18 +23,18 @@ local function add_bytes(origin, bytes)
 end
 
 -- Stores a dead letter, or counts one that is there; either way it has this item and these fields. Answers whether it is stored
--- (not when its origin has no room), and whether it is a new one. One that is `answered` for has room, and is not counted again.
+-- (not when its origin has no room), and whether it is a new one. One that is `answered` for has room, and is not counted again; one
+-- that is `decided` has room too.
 -- Letters of one `identity` are one letter, whatever their items and reasons; without it, item and reason tell them apart.
-function kit.letter(now, origin, item, reason, fields, answered, identity)
+function kit.letter(now, origin, item, reason, fields, answered, identity, decided)
   local id = redis.sha1hex(prefixed(origin) .. (identity and prefixed(identity) or prefixed(item) .. prefixed(reason)))
   local key, index = base .. 'l:' .. id, base .. 'dead:' .. origin
   local known = redis.call('EXISTS', key) == 1
   if known and answered then return true, false end
-  local full = kit.letters_full(origin)
-  local before, bytes = known and tonumber(redis.call('HGET', key, 'bytes') or '0') or 0, #item + #reason
-  for at = 2, #fields, 2 do bytes = bytes + #fields[at] end
+  local full = not decided and kit.letters_full(origin)
+  local before, bytes = known and tonumber(redis.call('HGET', key, 'bytes') or '0') or 0, bytes_of(item, reason, fields)
   if not known then
-    if not answered and (full or redis.call('ZCARD', index) >= outbox.letters) then return false, false end
+    if not answered and not decided and (full or redis.call('ZCARD', index) >= outbox.letters) then return false, false end
     redis.call('HSET', key, 'origin', origin, 'first', now)
   end
   redis.call('HINCRBY', key, 'count', 1)
@@ -52,9 +58,7 @@ function kit.delete_letter(origin, id)
   add_bytes(origin, -bytes)
 end
 
--- Sets aside what a sink does not get: an episode (`packed`, its record) or a storm, in its latest state. `item` names it, and `skipped`
--- the episodes before it that the sink was never told of. Returns false when there is no room.
-function kit.set_aside(now, sink, member, item, reason, packed, document, skipped)
+local function fields_of(sink, member, packed, document, skipped)
   local fields = {'kind', 'sink', 'member', member}
   if packed then
     fields[5], fields[6] = 'record', packed
@@ -62,10 +66,29 @@ function kit.set_aside(now, sink, member, item, reason, packed, document, skippe
     if document then fields[7], fields[8] = 'document', document end
     if skipped and skipped ~= '' then fields[#fields + 1], fields[#fields + 2] = 'skipped', skipped end
   end
-  local stored, new = kit.letter(now, 'sink/' .. sink, item, reason, fields)
+  return fields
+end
+
+-- Sets aside what a sink does not get: an episode (`packed`, its record) or a storm, in its latest state. `item` names it, and `skipped`
+-- the episodes before it that the sink was never told of. Returns false when there is no room; one that is
+-- `decided` has room.
+function kit.set_aside(now, sink, member, item, reason, packed, document, skipped, decided)
+  local fields = fields_of(sink, member, packed, document, skipped)
+  local stored, new = kit.letter(now, 'sink/' .. sink, item, reason, fields, false, nil, decided)
   -- A storm is kept for as long as letters speak of it; one that came again is still one.
   if new and #member ~= 32 then kit.buried(member, 1) end
   return stored
+end
+
+-- Holds such a letter until the writes of the call are made. Its number and its bytes count from now on.
+local function hold_letter(now, sink, member, item, reason, packed, document)
+  local aside = held.aside[sink] or {count = 0, bytes = 0}
+  held.aside[sink] = aside
+  aside.count = aside.count + 1
+  aside.bytes = aside.bytes + bytes_of(item, reason, fields_of(sink, member, packed, document))
+  held.letters[#held.letters + 1] = function()
+    kit.set_aside(now, sink, member, item, reason, packed, document, nil, true)
+  end
 end
 
 function kit.bury(now, sink, member, reason, record, document, skipped)
@@ -104,8 +127,10 @@ local function without_room(member)
   for place, sink in ipairs(outbox.sinks) do
     if not has_room(queues[place], member) then
       if sink.full == 'refuse' then full('backlog of ' .. sink.name .. ' full') end
-      if kit.letters_full('sink/' .. sink.name)
-        or redis.call('ZCARD', base .. 'dead:sink/' .. sink.name) + (held.aside[sink.name] or 0) >= outbox.letters then
+      -- Decided here for good: a letter that finds no room when the writes are made would fail the whole call.
+      local aside = held.aside[sink.name]
+      if kit.letters_full('sink/' .. sink.name, aside and aside.bytes)
+        or redis.call('ZCARD', base .. 'dead:sink/' .. sink.name) + (aside and aside.count or 0) >= outbox.letters then
         full('backlog and dead letters of ' .. sink.name .. ' full')
       end
       shut = shut or {}
@@ -144,12 +169,7 @@ function kit.queue(member, now, due, answered, grown)
         -- As it is now: the record may change again in this call.
         local packed, view = record and kit.pack(record), record and kit.view(record)
         local item = record and member .. kit.text((view or record).episode) or member
-        held.aside[sink.name] = (held.aside[sink.name] or 0) + 1
-        held.letters[#held.letters + 1] = function()
-          if not kit.set_aside(now, sink.name, member, item, 'backlog full', packed, document) then
-            full('dead letters of ' .. sink.name .. ' full')
-          end
-        end
+        hold_letter(now, sink.name, member, item, 'backlog full', packed, document)
       end
     end
   end

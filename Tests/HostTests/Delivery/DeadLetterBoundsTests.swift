@@ -136,6 +136,31 @@ extension GateDeadLetter {
         #expect(try await bytes(rig, "sink/slow") < full)
     }
 
+    /// The bytes of the letters that the call holds already count.
+    @Test func aCallThatReachesTheBoundInItsMiddleRefusesTheRestAlone() async throws {
+        let rig = try await Rig(
+            sinks: [("slow", .deadLetter)], backlog: 1, letters: 100, letterBytes: "1MiB",
+            storm: [Rig.section("rate", Rig.entry("count", "100"), Rig.entry("per", "1m"))])
+        _ = await rig.decide(try Rig.signal("A"))
+        let signals = try (0..<30).map { place in
+            // Text that LZ4 makes no shorter than two thirds.
+            let noise = String(decoding: (0..<60_000).map { _ in UInt8.random(in: 48...122) }, as: UTF8.self)
+            let signal = try Signal(
+                identity: Identity(family: "alert", fields: [.init("n", "\(place)")]), name: "B", status: .firing,
+                annotations: Labels([.init("d", noise)], longestValue: Signal.Bounds.annotationValue))
+            return GateSignal(Fingerprint(signal.identity), signal, from: .none)
+        }
+        let known = try Rig.signal("A")
+        let outcomes = await rig.gate.decide([known] + signals, [], in: rig.store, on: nil).outcomes
+        let stored = outcomes.count { $0.verdict == .accepted }
+        #expect(outcomes.first?.verdict == .duplicate)
+        #expect(stored > 10 && outcomes.dropFirst(1 + stored).allSatisfy { $0.verdict == .unavailable })
+        #expect(outcomes.last?.detail.contains("backlog and dead letters of slow full") == true)
+        #expect(try await rig.delivery.letters(origin: nil, most: 1).total == stored)
+        let full = try await bytes(rig, "sink/slow")
+        #expect(full >= 1 << 20 && full < 1_200_000)
+    }
+
     @Test func anItemThatWasCutIsShownAndNotReplayed() async throws {
         let rig = try await Rig()
         _ = await store(item(0, bytes: 1 << 20), in: rig)
