@@ -28,17 +28,49 @@ struct StatusDocument {
     var code: KubernetesError.Code {
         if denial != nil { return .denied }
         let text = text ?? ""
-        // The second is of server-side apply, which answers 500 for it.
-        if text.contains("strict decoding error") || text.contains("field not declared in schema") {
-            return .unknownField
-        }
-        // Of etcd (`--max-request-bytes`, 1.5 MiB), and of the API server's client of etcd (2 MiB). Both come as 500.
-        if number >= 500,
-            text.contains("request is too large") || text.contains("trying to send message larger than max")
-        {
-            return .tooLarge
-        }
+        if Self.isUnknownField(text, number) { return .unknownField }
+        if number >= 500, Self.isTooLarge(text) { return .tooLarge }
         return Self.code(number, reason)
+    }
+
+    /// Where the API server says so, and nowhere else: its messages quote values of the object. `strict decoding error: `, at the beginning
+    /// or behind `KIND in version "VERSION" cannot be handled as a KIND: `, of a 400 or a 422; and of server-side apply, which answers 500, a
+    /// line `PATH: field not declared in schema` behind `failed to create typed patch object (NAME; VERSION, KIND): `.
+    private static func isUnknownField(_ text: String, _ number: Int) -> Bool {
+        let strict = "strict decoding error: "
+        if (400..<500).contains(number) {
+            if text.hasPrefix(strict) { return true }
+            guard let handled = text.firstRange(of: "\" cannot be handled as a "),
+                let kind = text[..<handled.lowerBound].firstRange(of: " in version \"")
+            else { return false }
+            let words = [text[..<kind.lowerBound], text[kind.upperBound..<handled.lowerBound]]
+            let rest = text[handled.upperBound...]
+            guard words.allSatisfy(isWord), let end = rest.firstRange(of: ": "), isWord(rest[..<end.lowerBound]) else {
+                return false
+            }
+            return rest[end.upperBound...].hasPrefix(strict)
+        }
+        guard number >= 500, text.hasPrefix("failed to create typed patch object ("),
+            let end = text.firstRange(of: "): ")
+        else { return false }
+        let ending = ": field not declared in schema"
+        return text[end.upperBound...].split(separator: "\n").contains { line in
+            let line = line.drop { $0 == " " }
+            return line.hasSuffix(ending) && line.hasPrefix(".") && isWord(line.dropLast(ending.count))
+        }
+    }
+
+    private static func isWord(_ text: Substring) -> Bool { !text.isEmpty && !text.contains { " \"\n".contains($0) } }
+
+    /// Of etcd (`--max-request-bytes`, 1.5 MiB), and of the API server's client of etcd (2 MiB). Both come as 500, at the beginning or behind
+    /// `rpc error: code = CODE desc = `.
+    private static func isTooLarge(_ text: String) -> Bool {
+        var rest = text[...]
+        if rest.hasPrefix("rpc error: code = "), let end = rest.firstRange(of: " desc = ") {
+            rest = rest[end.upperBound...]
+        }
+        return rest.hasPrefix("etcdserver: request is too large")
+            || rest.hasPrefix("trying to send message larger than max")
     }
 
     /// What a policy or a webhook said, with its name.
@@ -50,16 +82,18 @@ struct StatusDocument {
     /// `ValidatingAdmissionPolicy 'NAME' with binding 'NAME' denied request: …` or `admission webhook "NAME" denied the request…`,
     /// at the beginning, or after `… "NAME" is forbidden: `. Elsewhere they may be a quotation from the object.
     private static func isDenial(_ text: String) -> Bool {
-        for (beginning, verb) in [
+        var rest = text[...]
+        // `RESOURCE "NAME" is forbidden: `: neither has a quotation mark.
+        if let forbidden = text.firstRange(of: "\" is forbidden: ") {
+            let named = text[..<forbidden.lowerBound].split(separator: "\"", omittingEmptySubsequences: false)
+            if named.count == 2, named[0].last == " ", isWord(named[0].dropLast()) {
+                rest = text[forbidden.upperBound...]
+            }
+        }
+        return [
             ("ValidatingAdmissionPolicy '", "' denied request"), ("MutatingAdmissionPolicy '", "' denied request"),
             ("admission webhook \"", "\" denied the request"),
-        ] {
-            let rest =
-                text.hasPrefix(beginning)
-                ? text[...] : text.firstRange(of: "\" is forbidden: " + beginning).map { text[$0.upperBound...] }
-            if let rest, rest.contains(verb) { return true }
-        }
-        return false
+        ].contains { rest.hasPrefix($0.0) && rest.contains($0.1) }
     }
 
     /// A 422 without the values that were sent, which its text quotes.

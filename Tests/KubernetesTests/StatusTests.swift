@@ -6,6 +6,7 @@ import Testing
 struct StatusTests {
     private func error(_ status: Int, _ reason: String?, _ message: String, causes: String = "[]") -> KubernetesError {
         let quoted = message.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
+            .replacing("\n", with: "\\n")
         let body =
             #"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"\#(quoted)","#
             + (reason.map { #""reason":"\#($0)","# } ?? "")
@@ -68,8 +69,49 @@ struct StatusTests {
         #expect(found.code == .unknownField && !found.isFinal && found.message == text)
     }
 
+    /// A value of the object, quoted: it speaks of this delivery.
+    @Test(arguments: [
+        (
+            422,
+            #"Signal.portcullis.dev "a" is invalid: spec.labels.note: Invalid value: "strict decoding error: no": is wrong"#
+        ),
+        (422, #"Signal.portcullis.dev "a" is invalid: spec.link: Invalid value: "x: field not declared in schema""#),
+        (
+            400,
+            #"Signal in version "v1alpha1" cannot be handled as a Signal: json: cannot unmarshal "strict decoding error: no""#
+        ),
+        (400, #"the request is bad: "X in version "v1" cannot be handled as a Y: strict decoding error: no""#),
+        (400, #"etcdserver: request is too large"#),
+    ])
+    func aQuotedValueIsNoFaultOfTheWholeSink(_ status: Int, _ text: String) {
+        let found = error(status, status == 422 ? "Invalid" : "BadRequest", text)
+        #expect(found.code == .invalid)
+    }
+
+    @Test(arguments: [
+        #"failed to create typed patch object (n/s; v1, Kind=S): .status.a: expected string, got "b: field not declared in schema""#,
+        #"an error on the server ("etcdserver: request is too large") has prevented it"#,
+        #"Internal error occurred: failed calling webhook "w": it said: strict decoding error: unknown field "a""#,
+    ])
+    func aQuotationInA500IsAFaultOfTheServer(_ text: String) {
+        #expect(error(500, "InternalError", text).code == .unavailable)
+    }
+
+    @Test func aQuotedDenialBehindAnotherTextIsNone() {
+        let text = #"Signal.portcullis.dev "a" is invalid: spec.link: Invalid value: "b" is forbidden: "# + Self.policy
+        #expect(error(422, "Invalid", text).code == .invalid)
+    }
+
+    @Test func severalFieldsThatServerSideApplyDoesNotKnowAreNoFaultOfTheDelivery() {
+        let text =
+            "failed to create typed patch object (n/s; portcullis.dev/v1alpha1, Kind=Signal): errors:\n"
+            + "  .status.a: field not declared in schema\n  .status.b: field not declared in schema"
+        #expect(error(500, nil, text).code == .unknownField)
+    }
+
     @Test(arguments: [
         (500, "etcdserver: request is too large"),
+        (500, "rpc error: code = InvalidArgument desc = etcdserver: request is too large"),
         (
             500,
             "rpc error: code = ResourceExhausted desc = trying to send message larger than max (3145999 vs. 2097152)"
