@@ -28,6 +28,6 @@ end
 if not kit.bury(now, sink, member, ARGV[5], record, document, kit.skipped_of(sink, member)) then return again(tonumber(ARGV[6]), 'full') end
 redis.call('ZREM', queue, member)
 redis.call('HDEL', attempts, member)
-kit.left(sink, {member})
+kit.left_as_letter(sink, member, record and kit.view(record))
 kit.drop_documents({member}, sink)
 return 'buried'

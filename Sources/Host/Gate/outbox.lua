@@ -170,6 +170,10 @@ function kit.queue(member, now, due, answered, grown)
         local packed, view = record and kit.pack(record), record and kit.view(record)
         local item = record and member .. kit.text((view or record).episode) or member
         hold_letter(now, sink.name, member, item, 'backlog full', packed, document)
+        if record and record.episode > 0 and record.episode == record.version then
+          local episode = record.episode
+          held.untold[#held.untold + 1] = function() kit.not_told(sink.name, member, episode) end
+        end
       end
     end
   end
@@ -182,9 +186,10 @@ function kit.history(sink)
   end
 end
 
--- Forgets a fingerprint there.
+-- Forgets a fingerprint there, and what sinks were not told of it.
 function kit.forget(fingerprint)
   for _, sink in ipairs(outbox.sinks) do
+    kit.left(sink.name, {fingerprint})
     if sink.history then redis.call('HDEL', base .. 't:' .. sink.name, fingerprint) end
   end
 end

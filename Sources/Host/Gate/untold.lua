@@ -1,7 +1,7 @@
 -- Behind records.lua: episodes that a sink was never told of, and members that need not wait out their back-off.
 
 -- `u:<sink>` has an entry for a member of the sink's queue when an end was queued after its beginning had left the queue, or when
--- a new episode found the member queued already: "skipped first current told more from". `current` is the episode that was claimed
+-- a new episode found the member queued already; and for a problem whose beginning is a dead letter: "skipped first current told more from". `current` is the episode that was claimed
 -- last, or waits for its first claim, and `told` is 1 when the sink has been told of it. `skipped` episodes before it were never told, from
 -- `first` on; `more` episodes have opened since and were followed by another one, from `from` on. Episodes are told by their readings.
 
@@ -35,6 +35,14 @@ local function claimed(e, current)
   e.skipped = e.skipped + (untold and 1 or 0) + e.more
   e.told = e.current == current and e.told or 0
   e.current, e.more, e.from = current, 0, 0
+  return e
+end
+
+-- An end of the episode `episode` is queued behind nothing: the sink was told of its beginning, unless that is a dead letter.
+local function ends(e, episode)
+  if e and e.current == episode then return e end
+  e = e and claimed(e, episode) or entry(episode, 0)
+  e.told = 1
   return e
 end
 
@@ -72,6 +80,24 @@ function kit.left(sink, members)
   if #members > 0 then redis.call('HDEL', base .. 'u:' .. sink, unpack(members)) end
 end
 
+-- The beginning of an episode is a dead letter, and its member is in no queue of the sink: the entry stays until a later delivery has
+-- told of it, or the record goes.
+function kit.not_told(sink, member, episode)
+  local key = base .. 'u:' .. sink
+  local e = parsed(redis.call('HGET', key, member))
+  redis.call('HSET', key, member, text_of(e and claimed(e, episode) or entry(episode, 0)))
+end
+
+-- A member has left the queue as a dead letter; `view` is the episode that the letter speaks of. What was skipped before that is the letter's.
+function kit.left_as_letter(sink, member, view)
+  local e = parsed(redis.call('HGET', base .. 'u:' .. sink, member))
+  kit.left(sink, {member})
+  if not view or view.episode == 0 then return end
+  if view.version == view.episode or (e and e.current == view.episode and e.told == 0) then
+    kit.not_told(sink, member, view.episode)
+  end
+end
+
 -- The skipped episodes of a member, as a dead letter keeps them; '' when there are none.
 function kit.skipped_of(sink, member)
   local e = parsed(redis.call('HGET', base .. 'u:' .. sink, member))
@@ -106,7 +132,7 @@ function kit.meet(key, notes)
         entries[member] = parsed(redis.call('HGET', hash, member)) or false
         order[#order + 1] = member
       end
-      entries[member] = note.opens and followed(entries[member] or nil, note.before) or entry(note.episode, 1)
+      entries[member] = note.opens and followed(entries[member] or nil, note.before) or ends(entries[member] or nil, note.episode)
     end
   end
   local words = {}

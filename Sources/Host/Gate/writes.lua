@@ -12,7 +12,7 @@ local known = {}
 local existed = {}
 
 function kit.hold()
-  held = {letters = {}, due = {}, sorted = {}, hashes = {}, queues = {}, notes = {}, queued = {}, documents = {}, records = {}, order = {}, storms = {},
+  held = {letters = {}, untold = {}, due = {}, sorted = {}, hashes = {}, queues = {}, notes = {}, queued = {}, documents = {}, records = {}, order = {}, storms = {},
     fields = {}, lives = {}, removed = {}, counters = {}, counts = {}, aside = {}, unlisted = {}}
 end
 kit.hold()
@@ -185,6 +185,7 @@ function kit.release()
   for key, fields in pairs(writes.unlisted) do
     for field in pairs(fields) do redis.call('HDEL', key, field) end
   end
+  for _, write in ipairs(writes.untold) do write() end
   for name, count in pairs(writes.counters) do redis.call('HINCRBY', base .. 'counters', name, count) end
   kit.releasing = nil
 end

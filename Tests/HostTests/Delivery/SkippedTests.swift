@@ -126,13 +126,58 @@ import Testing
         #expect(try await rig.deliver("far").map(\.skipped) == [skipped(1, first: first)])
     }
 
+    @Test func anEpisodeWhoseBeginningFoundTheQueueFullIsSkipped() async throws {
+        let rig = try await Rig(sinks: [("file", .deadLetter)], backlog: 1)
+        _ = await rig.decide(try Rig.signal("Filler"))
+        try await rig.at(.zero)
+        let first = await rig.decide(try Rig.signal("A", starts: .zero))[0]
+        #expect(try await rig.delivery.letters(origin: nil, most: 9).total == 1)
+        _ = try await rig.deliver()
+        try await rig.at(.minutes(1))
+        #expect(await rig.verdict(try Rig.signal("A", .resolved, ends: .minutes(1))) == .resolved)
+        let second = try await fire(rig, 10, ends: false)
+        let claims = try await rig.claims()
+        #expect(claims.map(\.delivery.episode) == [second])
+        #expect(claims.map(\.delivery.skipped) == [skipped(1, first: try #require(first.episode))])
+        #expect(try await rig.delivery.acknowledge("file", claims) == [.settled])
+        #expect(try await rig.number("EXISTS", "{test}:u:file") == 0)
+    }
+
+    @Test func anEpisodeWhoseBeginningWasRefusedIsSkipped() async throws {
+        let rig = try await Rig()
+        let first = try await fire(rig, 0, ends: false)
+        let claims = try await rig.claims()
+        #expect(try await rig.delivery.bury("file", claims[0], because: "no", after: .seconds(1)) == .buried)
+        try await rig.at(.minutes(1))
+        #expect(await rig.verdict(try Rig.signal("A", .resolved, ends: .minutes(1))) == .resolved)
+        _ = try await fire(rig, 10, ends: false)
+        #expect(try await rig.deliver().map(\.skipped) == [skipped(1, first: first)])
+        #expect(try await rig.number("EXISTS", "{test}:u:file") == 0)
+    }
+
+    @Test func whatASinkWasNotToldGoesWithTheRecord() async throws {
+        let rig = try await Rig()
+        _ = try await fire(rig, 0, ends: false)
+        let claims = try await rig.claims()
+        #expect(try await rig.delivery.bury("file", claims[0], because: "no", after: .seconds(1)) == .buried)
+        #expect(try await rig.number("EXISTS", "{test}:u:file") == 1)
+        try await rig.at(.hours(27))
+        for hours in [27, 29] {
+            try await rig.at(.hours(Int64(hours)))
+            _ = try await rig.delivery.sweep(most: 10)
+            for claim in try await rig.claims() {
+                #expect(try await rig.delivery.bury("file", claim, because: "no", after: .seconds(1)) == .buried)
+            }
+        }
+        #expect(try await rig.number("EXISTS", "{test}:u:file") == 0)
+    }
+
     @Test func aDeadLetterKeepsWhatItsDeliveryWouldHaveSaid() async throws {
         let rig = try await Rig()
         let first = try await fire(rig, 0)
         _ = try await fire(rig, 10)
         let claims = try await rig.claims()
         #expect(try await rig.delivery.bury("file", claims[0], because: "no", after: .seconds(1)) == .buried)
-        #expect(try await rig.number("EXISTS", "{test}:u:file") == 0)
         let letter = try #require(try await rig.delivery.letters(origin: nil, most: 1).letters.first)
         #expect(try await rig.delivery.replay(letter.id) == .queued)
         #expect(try await rig.claims().map(\.delivery.skipped) == [skipped(1, first: first)])
