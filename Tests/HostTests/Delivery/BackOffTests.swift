@@ -115,6 +115,23 @@ import Testing
         #expect(try await rig.number("ZCOUNT", "{test}:q:file", "0", "\(Rig.epoch + 3_000)") == 0)
     }
 
+    /// As after a call that failed for all its deliveries.
+    @Test func moreMembersOfOneDueTimeThanTwoCallsLookAtAllBecomeDue() async throws {
+        let rig = try await Rig()
+        try await rig.at(.zero)
+        for place in 0..<40 { _ = await rig.decide(try Rig.signal("A\(place)")) }
+        let failed = try await rig.claims().map { FailedDelivery(claim: $0, delay: .seconds(300)) }
+        #expect(try await rig.delivery.retry("file", failed).count == 40)
+        var (place, calls): (String?, Int) = (nil, 0)
+        repeat {
+            place = try await rig.delivery.resume("file", from: place, most: 7, over: .seconds(2))
+            calls += 1
+        } while place != nil && calls < 50
+        #expect(calls == 6)
+        try await rig.at(.milliseconds(2_001))
+        #expect(try await rig.claims().count == 40)
+    }
+
     @Test func threeFailuresInARowAreAnOutageAndOneSuccessIsItsEnd() {
         var room = DeliveryRoom(most: 10)
         func endsAnOutage(after failures: Int) -> Bool {
