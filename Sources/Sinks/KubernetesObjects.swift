@@ -23,6 +23,7 @@ public final class KubernetesObjects: Sink {
         let namespace = try config.optionalText("namespace", longest: 63)
         let timeout = try config.duration("timeout", default: .seconds(10), in: .milliseconds(100)...(.seconds(30)))
         let reopen = try config.duration("reopen_after", default: .zero, in: .zero...(.hours(24 * 30)))
+        let owner = try config.optionalText("owner", longest: 63)
         let ttl = try config.duration("ttl", default: .zero, in: .zero...(.hours(24 * 365)))
         arbiter = Arbiter(reopenAfter: reopen == .zero ? nil : reopen)
         log = services.log
@@ -31,12 +32,37 @@ public final class KubernetesObjects: Sink {
         if ttl > .zero, mapped != nil {
             config.report("ttl", "ttl deletes Signals: objects of another kind belong to the controller of that kind")
         }
+        if let owner, !Self.isLabelValue(owner) {
+            config.report("owner", "expected a label's value: letters, digits, and - _ . between them")
+        }
+        if ttl > .zero, owner == nil {
+            config.report(
+                "owner", "ttl deletes the Signals of this owner: give owner: NAME, another one for each installation")
+        }
         shape = mapped ?? SignalObject()
         objects = ObjectClient(
             client: KubernetesClient(kubeconfig.map(Credentials.kubeconfig) ?? .inCluster), shape: shape,
-            namespace: namespace, timeout: timeout,
+            namespace: namespace, owner: owner, timeout: timeout,
             warnings: WarningLog { services.log(.warning, $0) })
-        finished = ttl > .zero ? FinishedSignals(objects: objects, ttl: ttl, log: services.log) : nil
+        if ttl > .zero, let owner {
+            finished = FinishedSignals(objects: objects, owner: owner, ttl: ttl, log: services.log)
+        } else {
+            finished = nil
+        }
+    }
+
+    private static func isLabelValue(_ text: String) -> Bool {
+        func isInside(_ byte: UInt8) -> Bool { isEnd(byte) || "-_.".utf8.contains(byte) }
+        func isEnd(_ byte: UInt8) -> Bool {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"):
+                true
+            default: false
+            }
+        }
+        guard let first = text.utf8.first, let last = text.utf8.last else { return false }
+        return isEnd(first) && isEnd(last) && text.utf8.allSatisfy(isInside)
     }
 
     public func maintain() async { await finished?.run() }

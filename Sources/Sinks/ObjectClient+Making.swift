@@ -28,6 +28,7 @@ extension ObjectClient {
         var metadata = object["metadata"] ?? [:]
         var labels = metadata["labels"] ?? [:]
         labels[label.name] = .string(label.value)
+        if let owner { labels[ObjectNames.ownerLabel] = .string(owner) }
         if delivery.kind == .storm { labels[ObjectNames.stormLabel] = .string(delivery.fingerprint) }
         metadata["labels"] = labels
         metadata["name"] = .string(name)

@@ -11,6 +11,8 @@ struct ObjectClient: Sendable {
     let client: KubernetesClient
     let shape: any ObjectShape
     let namespace: String?
+    /// a label's value, for all objects that the sink makes
+    let owner: String?
     /// of one call
     let timeout: Duration
     let warnings: WarningLog
@@ -115,11 +117,15 @@ struct ObjectClient: Sendable {
 
     // MARK: Deleting
 
-    /// A page of all objects of the kind, those of this sink alone.
-    func page(of count: Int, after next: String) async throws(KubernetesError) -> (items: [SeenObject], next: String) {
+    /// A page of the objects that carry the owner's label, those of this sink alone.
+    func page(
+        of count: Int, after next: String, owner: String
+    ) async throws(KubernetesError) -> (items: [SeenObject], next: String) {
+        let label = ObjectNames.ownerLabel
+        let selector = KubernetesRequest.encoded("\(label)=\(owner)")
         let more = next.isEmpty ? "" : "&continue=" + KubernetesRequest.encoded(next)
-        let request = KubernetesRequest(.get, try collection() + "?limit=\(count)\(more)")
-        let page = try listed(in: try await send(request, until: .now + .seconds(60)))
+        let request = KubernetesRequest(.get, try collection() + "?labelSelector=\(selector)&limit=\(count)\(more)")
+        let page = try listed(in: try await send(request, until: .now + .seconds(60)), label: label, values: [owner])
         return (page.items.compactMap(shape.seen), page.next)
     }
 

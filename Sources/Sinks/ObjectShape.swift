@@ -41,6 +41,8 @@ enum ObjectNames {
     static let groupLabel = "portcullis.dev/storm-group"
     /// For people; a storm's object is looked for by its group.
     static let stormLabel = "portcullis.dev/storm"
+    /// The installation that made the object, when the sink has a name for that.
+    static let ownerLabel = "portcullis.dev/owner"
     /// A label's value holds 63 characters, a fingerprint has 64.
     static let labelLength = 40
     /// A storm's id begins with the 32 hex digits of its group.

@@ -18,11 +18,15 @@ struct FinishedSignalsTests {
         ConfigNode(.scalar(text, plain: true), mark: ConfigMark(line: 1, column: 1))
     }
 
-    private func make(_ name: String, _ state: String, lastSeen: Timestamp, resolvedAt: Timestamp? = nil) {
+    private func make(
+        _ name: String, _ state: String, lastSeen: Timestamp, resolvedAt: Timestamp? = nil, owner: String? = "us"
+    ) {
+        var metadata: JSONTree = ["name": .string(name)]
+        if let owner { metadata["labels"] = ["portcullis.dev/owner": .string(owner)] }
         rig.server.create(
             Self.signals,
             [
-                "kind": "Signal", "apiVersion": "portcullis.dev/v1alpha1", "metadata": ["name": .string(name)],
+                "kind": "Signal", "apiVersion": "portcullis.dev/v1alpha1", "metadata": metadata,
                 "spec": ["fingerprint": .string(ObjectRig.fingerprint), "episode": "5"],
             ])
         var status: JSONTree = ["state": .string(state), "lastSeen": .string(lastSeen.description)]
@@ -41,10 +45,12 @@ struct FinishedSignalsTests {
         make("young", "resolved", lastSeen: now)
         make("ended-lately", "resolved", lastSeen: old, resolvedAt: now)
         rig.server.create(Self.signals, ["kind": "Signal", "metadata": ["name": "foreign"]])
-        let sink = try rig.sink(more: [("ttl", scalar("1h"))])
+        make("theirs", "resolved", lastSeen: old, owner: "them")
+        make("unowned", "resolved", lastSeen: old, owner: nil)
+        let sink = try rig.sink(more: [("ttl", scalar("1h")), ("owner", scalar("us"))])
         let running = Task { await sink.maintain() }
         defer { running.cancel() }
-        let kept = ["closed", "ended-lately", "firing", "foreign", "open", "young"]
+        let kept = ["closed", "ended-lately", "firing", "foreign", "open", "theirs", "unowned", "young"]
         try await eventually("the old ones gone") { rig.server.objects("signals").keys.sorted() == kept }
         let deletions = rig.server.requests.filter { $0.method == "DELETE" }
         #expect(deletions.count == 61)
@@ -61,7 +67,7 @@ struct FinishedSignalsTests {
         make("a", "resolved", lastSeen: old)
         rig.server.fail("DELETE", "signals", .answer(.failure(409, "Conflict", "the resourceVersion differs")))
         make("b", "resolved", lastSeen: old)
-        let sink = try rig.sink(more: [("ttl", scalar("1m"))])
+        let sink = try rig.sink(more: [("ttl", scalar("1m")), ("owner", scalar("us"))])
         let running = Task { await sink.maintain() }
         defer { running.cancel() }
         try await eventually("the other one gone") { rig.server.objects("signals").count == 1 }
@@ -75,7 +81,36 @@ struct FinishedSignalsTests {
 
     @Test(arguments: [("30s", "1m"), ("9000h", "out of bounds")])
     func anotherTimeIsAnError(_ text: String, _ words: String) {
-        let failure = #expect(throws: ConfigError.self) { try rig.sink(more: [("ttl", scalar(text))]) }
+        let failure = #expect(throws: ConfigError.self) {
+            try rig.sink(more: [("ttl", scalar(text)), ("owner", scalar("us"))])
+        }
         #expect(failure?.message.contains(words) == true)
+    }
+
+    /// Two installations share a namespace, and each of them deletes its own.
+    @Test func eachInstallationDeletesWhatItMade() async throws {
+        let ours = try rig.sink(more: [("ttl", scalar("1m")), ("owner", scalar("us"))])
+        let theirs = try rig.sink(more: [("ttl", scalar("1m")), ("owner", scalar("them"))])
+        let other = String(repeating: "ef", count: 32)
+        for (sink, fingerprint) in [(ours, ObjectRig.fingerprint), (theirs, other)] {
+            try await rig.deliver(sink, ObjectRig.delivery(.firing, 5, 5, fingerprint: fingerprint))
+            try await rig.deliver(sink, ObjectRig.delivery(.resolved, 5, 6, fingerprint: fingerprint))
+        }
+        #expect(rig.server.objects("signals").count == 2)
+        let running = Task { await ours.maintain() }
+        defer { running.cancel() }
+        try await eventually("ours gone") { rig.server.objects("signals").count == 1 }
+        #expect(rig.server.objects("signals").values.first?["spec"]?["fingerprint"]?.text == other)
+    }
+
+    @Test(arguments: ["", "a b", "-a", "a=b"])
+    func anOwnerThatIsNoLabelsValueIsAnError(_ owner: String) {
+        let failure = #expect(throws: ConfigError.self) { try rig.sink(more: [("owner", scalar(owner))]) }
+        #expect(failure?.path.contains("owner") == true)
+    }
+
+    @Test func withoutAnOwnerATimeIsAnError() {
+        let failure = #expect(throws: ConfigError.self) { try rig.sink(more: [("ttl", scalar("1h"))]) }
+        #expect(failure?.message.contains("give owner: NAME") == true)
     }
 }
