@@ -57,6 +57,8 @@ import Testing
         #expect(try await status("") == 401)
         #expect([401, 403].contains(try await status("Bearer wrong")))
         #expect(try await status("Bearer correct") == 201)
+        #expect(try await status("Bearer   correct") == 202)
+        #expect(try await status("Bearer\tcorrect") == 401)
         try Files.write("changed\n", to: secrets.file("token"))
         try await eventually("the new token") { try await status("Bearer changed") == 202 }
         #expect([401, 403].contains(try await status("Bearer correct")))

@@ -48,7 +48,10 @@ struct Authenticator: Sendable {
         case .none: return .decided(.allowed)
         case .bearer(let file): return .decided(bearer(file, authorization))
         case .kubernetes(let way):
-            guard let given = Self.token(authorization) else { return .decided(.refused) }
+            // The API server reads `a b` as `a`, and a tab as nothing: it would review another token than the sender's.
+            guard let given = Self.token(authorization), given.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+                return .decided(.refused)
+            }
             guard let reviewer = reviewers.first(where: { $0.way == way }) else { return .decided(.unavailable) }
             return .ask(Review(reviewer: reviewer, token: String(given), path: route.path))
         case .hmac(_, let header): return field(header) == nil ? .decided(.refused) : .afterBody
@@ -61,11 +64,11 @@ struct Authenticator: Sendable {
         return secret(file) { token in Self.equal(Array(given.utf8), Array(token.utf8)) }
     }
 
+    /// The token behind the scheme and one or more spaces (RFC 7235, 2.1). A tab is no space.
     private static func token(_ authorization: String?) -> Substring? {
-        guard let authorization, authorization.count > 7, authorization.prefix(7).lowercased() == "bearer " else {
-            return nil
-        }
-        return authorization.dropFirst(7)
+        guard let authorization, authorization.prefix(7).lowercased() == "bearer " else { return nil }
+        let token = authorization.dropFirst(7).drop { $0 == " " }
+        return token.isEmpty ? nil : token
     }
 
     func late(

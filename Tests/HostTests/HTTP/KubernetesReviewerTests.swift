@@ -59,6 +59,19 @@ struct KubernetesReviewerTests {
         }
     }
 
+    @Test func spacesBeforeATokenAreNoPartOfItAndABlankInsideIsRefusedUnasked() async throws {
+        try await Listeners.serving(authentication: way()) { listeners in
+            for token in [" sender", "    sender"] { #expect(try await post(listeners.http, token).status == 200) }
+            #expect(reviews == ["tokenreviews", "subjectaccessreviews"])
+            for token in ["\tsender", " \tsender", "sender x", "sender\tx", "s\u{e9}nder", "", "  "] {
+                #expect(try await post(listeners.http, token).status == 401, "\(token)")
+            }
+            let other = try await listeners.http.post("/in", "{}", headers: ["Authorization": "Bearer\tsender"])
+            #expect(other.status == 401)
+            #expect(asked == 1)
+        }
+    }
+
     @Test func manyAtOnceAskOnce() async throws {
         try await Listeners.serving(authentication: way()) { listeners in
             let statuses = try await withThrowingTaskGroup(of: Int.self) { tasks in
