@@ -20,7 +20,8 @@ enum DeliveryDocument {
             let born = view[3].int, let count = view[5].int, let first = view[6].int
         else { return nil }
         let skipped =
-            count > 0 ? Delivery.Skipped(episodes: count, first: Timestamp(milliseconds: first / 1_000)) : nil
+            count > 0
+            ? Delivery.Skipped(episodes: count, first: Timestamp(milliseconds: min(first / 1_000, record.last))) : nil
         var document: [UInt8]?
         if view.count > 7 {
             document = view[7].bytesValue.flatMap(StoredDocument.unpack)
@@ -38,7 +39,7 @@ enum DeliveryDocument {
         let fields = Fields(
             kind: .signal, state: state, fingerprint: member.name, episode: record.episode, version: record.version,
             follows: record.follows > 0 ? record.follows : nil, count: record.count,
-            first: Timestamp(milliseconds: record.episode / 1_000), last: Timestamp(milliseconds: record.last),
+            last: Timestamp(milliseconds: record.last),
             reason: record.reason, isUpdate: isUpdate, skipped: skipped, knownSince: born)
         let name = fields.fingerprint
         return fields.delivery(
@@ -62,9 +63,7 @@ enum DeliveryDocument {
             id: member.name, group: named, members: Int(total), firing: Int(firing), listed: members)
         let fields = Fields(
             kind: .storm, state: state, fingerprint: member.name, episode: opened, version: version, follows: nil,
-            count: total, first: Timestamp(milliseconds: opened / 1_000), last: Timestamp(milliseconds: last),
-            reason: nil,
-            isUpdate: told == 1, knownSince: born)
+            count: total, last: Timestamp(milliseconds: last), reason: nil, isUpdate: told == 1, knownSince: born)
         return fields.delivery(signal: { nil }, storm: storm) { out in
             out.key("storm")
             out.beginObject()
@@ -81,7 +80,8 @@ enum DeliveryDocument {
         }
     }
 
-    /// What every delivery has.
+    /// The fields of every delivery. A start comes from a reading, a last sighting from the server's time. Readings may be ahead of the
+    /// time (decision 0025): no start is written that is later than the last sighting.
     private struct Fields {
         let kind: Delivery.Kind
         let state: Delivery.State
@@ -89,11 +89,12 @@ enum DeliveryDocument {
         let episode, version: Int64
         let follows: Int64?
         let count: Int64
-        let first, last: Timestamp
+        let last: Timestamp
         let reason: Delivery.Reason?
         let isUpdate: Bool
         var skipped: Delivery.Skipped?
         var knownSince = Int64.max
+        var first: Timestamp { min(Timestamp(milliseconds: episode / 1_000), last) }
 
         func delivery(
             signal: @escaping @Sendable () -> Signal?, storm: Storm?, content: (inout JSONWriter) -> Void

@@ -136,7 +136,7 @@ function kit.view(r)
   if not r.storm then return r end
   if r.own == 0 then return nil end
   return {state = RESOLVED, reason = r.ended_reason, bounded = 0, count = r.counted, episode = r.own, version = r.ended,
-    moment = r.ended, own = 0, last = floor(r.ended / 1000), start = 0, resolve = r.resolve, due = 0, announced = 0, filed = 0,
+    moment = r.ended, own = 0, last = min(floor(r.ended / 1000), kit.time()), start = 0, resolve = r.resolve, due = 0, announced = 0, filed = 0,
     reporter = 0}
 end
 

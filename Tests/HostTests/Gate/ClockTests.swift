@@ -43,6 +43,31 @@ import Testing
         #expect(try await rig.deliver().map(\.reason) == [.expired])
     }
 
+    /// The start of an episode is a reading, its last sighting a time of the server.
+    @Test func withTheClockAheadNoDeliveryBeginsAfterItsLastSighting() async throws {
+        let rig = try await Rig(storm: [Rig.section("rate", Rig.entry("count", "2"), Rig.entry("per", "1m"))])
+        try await rig.at(.zero)
+        try await rig.set(clock: Rig.reading(.hours(1)))
+        for number in 0...3 { _ = await rig.decide(try Rig.signal("S", target: "pod\(number)")) }
+        // Told once, then skipped twice.
+        _ = await rig.decide(try Rig.signal("A"))
+        let told = try await rig.deliver()
+        for minute: Int64 in [2, 4, 6] {
+            try await rig.at(.minutes(minute))
+            _ = await rig.decide(try Rig.signal("A", .resolved))
+            _ = await rig.decide(try Rig.signal("A", starts: .minutes(minute) + .milliseconds(1)))
+        }
+        let later = try await rig.deliver()
+        #expect(told.count == 4 && told.contains { $0.kind == .storm } && later.map(\.skipped?.episodes) == [2])
+        for delivery in told + later {
+            #expect(delivery.first <= delivery.last && delivery.last <= Rig.time(.minutes(6)), "\(delivery.id)")
+            #expect(delivery.skipped?.first ?? delivery.first <= delivery.last)
+            let text = String(decoding: delivery.json, as: UTF8.self)
+            #expect(text.contains("\"first\":\"\(delivery.first)\""))
+        }
+        #expect(told.allSatisfy { $0.first == Rig.time(.zero) })
+    }
+
     @Test func callsThatChangeNothingLeaveTheClockWhereItIs() async throws {
         let rig = try await Rig()
         try await rig.set(clock: Rig.reading(.hours(1)))

@@ -57,6 +57,23 @@ import Testing
         #expect(last.version > told.version)
     }
 
+    @Test func aStormThatIsRestoredWithTheClockAheadEndsByTheTime() async throws {
+        let rig = try await Rig(storm: [Rig.section("rate", Rig.entry("count", "2"), Rig.entry("per", "1m"))])
+        try await rig.set(clock: Rig.reading(.hours(1)))
+        for number in 0...3 { _ = await rig.decide(try member(number)) }
+        #expect(try await storms(rig).map(\.state) == [.open])
+        try await rig.redis.command("FLUSHALL")
+        try await rig.at(.seconds(1))
+        _ = await rig.decide(try Rig.signal("Witness"))
+        try await opens(rig, after: 0)
+        let restored = try #require(try await rig.delivery.storms(nil, most: 1).first)
+        #expect(restored.state == "open")
+        // Past `quiet`, and far from the hour.
+        try await rig.at(.minutes(20))
+        _ = try await rig.delivery.sweep(most: 10)
+        #expect(try await rig.delivery.storms(restored.id, most: 1).first?.state == "closed")
+    }
+
     @Test func theHighestVersionOfEachStormIsKept() {
         let memory = ReplayMemory(capacity: 1 << 20, replicated: false)
         func storm(_ id: UInt8, _ version: Int64) -> ReplayMemory.Storm { .init(id: [id], version: version) }
