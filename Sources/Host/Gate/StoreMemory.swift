@@ -48,6 +48,9 @@ final class StoreMemory: Sendable {
         var sight: Sight?
         /// The highest reading that any answer held.
         var highest: Int64 = 0
+        /// A server that lacks what this host has seen, and the loss in words, until the server is adopted: the first verification
+        /// takes a reading there, and a later one would find its clock ahead.
+        var loss: (server: String, words: String)?
         /// Other hosts, and when the store last said that they live.
         var peers: [String: ContinuousClock.Instant] = [:]
     }
@@ -76,7 +79,16 @@ final class StoreMemory: Sendable {
 
     /// - Parameter highest: of before the store was asked.
     func change(_ sight: Sight, since highest: Int64) -> Change {
-        guard let known = state.withLockedValue({ $0.sight }) else { return .first }
+        state.withLockedValue { state in
+            if let loss = state.loss, loss.server == sight.server { return .lost(loss.words) }
+            let change = Self.change(sight, from: state.sight, since: highest)
+            if case .lost(let words) = change { state.loss = (sight.server, words) }
+            return change
+        }
+    }
+
+    private static func change(_ sight: Sight, from known: Sight?, since highest: Int64) -> Change {
+        guard let known else { return .first }
         guard known.born == sight.born else {
             let place =
                 known.server == sight.server
@@ -94,6 +106,7 @@ final class StoreMemory: Sendable {
     func adopt(_ sight: Sight, opens: Bool) {
         state.withLockedValue { state in
             state.sight = sight
+            state.loss = nil
             state.highest = opens ? sight.clock : max(state.highest, sight.clock)
         }
         note(peers: sight.peers)

@@ -86,6 +86,8 @@ struct StoreVerification: Sendable {
         try info.checkServer()
         try info.checkEviction()
         let sight = try StoreMemory.Sight(server: info.server(), canary: replies[2].get())
+        // Before anything refuses the server: by the next attempt its clock is ahead.
+        let change = memory.change(sight, since: highest)
         try checkClock(replies[3])
         if let error = replies[4].serverError, error.code != .outOfMemory { throw RedisError(error) }
         recovery.witness.replicas(info.replicas.count)
@@ -99,7 +101,7 @@ struct StoreVerification: Sendable {
                 throw error
             }
         }
-        try await note(sight, since: highest, connection, occasion)
+        try await note(sight, change, connection, occasion)
         if occasion == .open { recovery.memory.foundOpen() }
         if let written = info.written {
             // Of before a replay when there was one, and then of no use.
@@ -108,9 +110,9 @@ struct StoreVerification: Sendable {
     }
 
     private func note(
-        _ sight: StoreMemory.Sight, since highest: Int64, _ connection: RedisConnection, _ occasion: RedisStore.Occasion
+        _ sight: StoreMemory.Sight, _ change: StoreMemory.Change, _ connection: RedisConnection,
+        _ occasion: RedisStore.Occasion
     ) async throws(RedisError) {
-        let change = memory.change(sight, since: highest)
         switch (change, occasion) {
         case (.none, .open), (.first, .open): break
         case (.none, .opening) where recovery.host.isEmpty || sight.settled == sight.server:
