@@ -101,7 +101,10 @@ struct LineFile {
         if descriptor >= 0, isStillThere() { return }
         close()
         try makeDirectory()
-        let opened = Glibc.open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
+        // Its group may read it, unless the directory is private, as that of an embedded store is.
+        var folder = stat()
+        let isPrivate = stat(directory, &folder) == 0 && folder.st_mode & 0o077 == 0
+        let opened = Glibc.open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, isPrivate ? 0o600 : 0o640)
         guard opened >= 0 else { throw failure("open") }
         descriptor = opened
         guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
@@ -179,9 +182,12 @@ struct LineFile {
         }
     }
 
+    private var directory: String {
+        path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    }
+
     /// A new name is only durable with its directory.
     private func syncDirectory() throws(SinkError) {
-        let directory = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
         let opened = Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard opened >= 0 else { throw failure("open the directory of") }
         defer { Glibc.close(opened) }

@@ -25,6 +25,18 @@ import Testing
 
     private var ids: [String] { Files.lines(path).map { String($0.dropFirst(7).prefix { $0 != "\"" }) } }
 
+    @Test(arguments: [(0o700, 0o600), (0o750, 0o640), (0o755, 0o640)] as [(mode_t, mode_t)])
+    func theFileIsPrivateInAPrivateDirectory(_ folder: mode_t, _ expected: mode_t) throws {
+        let old = umask(0o022)
+        defer { umask(old) }
+        #expect(chmod(directory.path, folder) == 0)
+        var file = file()
+        try file.append([(delivery("a"), again: false)])
+        file.close()
+        var status = stat()
+        #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == expected)
+    }
+
     @Test func whatFollowsManyNewOnesInABatchIsStillNotWrittenTwice() throws {
         var earlier = file()
         try earlier.append([(delivery("a"), again: false)])
