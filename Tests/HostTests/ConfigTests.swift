@@ -166,6 +166,18 @@ import Testing
         #expect(read.warnings[1].message == "loud")
     }
 
+    @Test func aPeerWaitThatIsNotUsedIsAWarning() throws {
+        let read = try fine(fineFile.replacing("adapters:", with: "  peer_wait: 5s\nadapters:"))
+        #expect(
+            read.warnings.map { $0.line(in: "f") } == [
+                "f:6:14: state.peer_wait: is not used with embedded: a host with its own Redis waits for no other host. Remove it"
+            ])
+        let shared = try fine(
+            fineFile.replacing("{embedded: {directory: ./var}}", with: "{url: redis://h}")
+                .replacing("adapters:", with: "  peer_wait: 5s\nadapters:"))
+        #expect(shared.warnings.isEmpty)
+    }
+
     @Test func anAliasStandsForItsAnchor() throws {
         let read = try fine(
             fineFile.replacing("path: ./out", with: "path: &p ./out").replacing(

@@ -16,6 +16,11 @@ extension HostConfiguration.State {
                 "peer_wait", default: Self.usualPeerWait(timeout ?? .seconds(1)),
                 in: .milliseconds(100)...(.minutes(1)))
         }
+        if case .embedded?? = store, config.has("peer_wait") {
+            findings.warn(
+                "\(config.path).peer_wait", config.node("peer_wait")?.mark,
+                "is not used with embedded: a host with its own Redis waits for no other host. Remove it")
+        }
         if let timeout, timeout >= deadline, !config.isDescribing {
             config.report(
                 "timeout",
