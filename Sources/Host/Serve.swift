@@ -14,7 +14,7 @@ struct Serve: Sendable {
         let files = try OpenFiles(limit: OpenFiles.raise(), for: configuration, loops: StoreParts.loops)
         metrics.prepare(configuration)
         if let warning = files.warning { log.warning("\(warning)", metadata: ["path": "server.limits.connections"]) }
-        for warning in configuration.warnings {
+        for warning in configuration.warnings + configuration.fileWarnings {
             log.warning("\(warning.message)", metadata: ["path": "\(warning.path)"])
         }
         try await ProcessSignals.run(try parts(files), log: log)

@@ -42,6 +42,12 @@ public struct RedisTLS: Sendable, Hashable {
         return found
     }
 
+    /// What is wrong with the files of another server of this process, of which no authorities are asked.
+    public static func faults(certificate: String, key: String) -> [Fault] {
+        // Its own certificate stands for the authorities: the system may have none.
+        RedisTLS(authorities: certificate, certificate: certificate, key: key).faults().filter { $0.setting != "ca" }
+    }
+
     /// Reads the files.
     func context() throws(Fault) -> NIOSSLContext {
         var configuration = TLSConfiguration.makeClientConfiguration()

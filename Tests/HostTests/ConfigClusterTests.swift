@@ -1,5 +1,6 @@
 import Redis
 import SignalKit
+import TestSupport
 import Testing
 
 @testable import Host
@@ -55,6 +56,62 @@ import Testing
         let plain = try configuration("{sentinel: {master: m, nodes: [s:1, t:1, u:1]}}", "{replicas: 1}")
         guard case .sentinel(let other, _, _) = plain.state.store else { return }
         #expect(other.tls == nil && plain.warnings.isEmpty)
+    }
+
+    /// No error: the file may be on another machine than the one on which the configuration is checked.
+    @Test func everyFileThatCannotBeReadIsAWarning() async throws {
+        let files = try TemporaryDirectory()
+        try Files.write("", to: files.file("empty"))
+        try Files.write("secret", to: files.file("fine"))
+        func warnings(_ changes: (String, String)...) throws -> [String] {
+            let text = changes.reduce(fineFile) { $0.replacing($1.0, with: $1.1) }
+            let read = try fine(text)
+            // They are told at the start and by `check`, and are gone when the file is there.
+            #expect(read.warnings.isEmpty)
+            return read.fileWarnings.map { $0.line(in: "f").replacing(files.path, with: "D") }
+        }
+        let none = "No such file or directory"
+        func authenticate(_ way: String, _ key: String, _ file: String) throws -> [String] {
+            try warnings(("authenticate: none", "authenticate: {\(way): {\(key): \(file)}}"))
+        }
+        #expect(
+            try authenticate("hmac", "key_file", "/none/k") == [
+                "f:7:70: adapters[0].authenticate.hmac.key_file: can't open /none/k: \(none)"
+            ])
+        #expect(
+            try authenticate("bearer", "token_file", files.file("empty")) == [
+                "f:7:74: adapters[0].authenticate.bearer.token_file: D/empty is empty"
+            ])
+        #expect(try authenticate("bearer", "token_file", files.file("fine")) == [])
+        let admin = "  admin: 127.0.0.1:9090\n"
+        #expect(
+            try warnings((admin, admin + "  admin_token_file: /none/t\n")) == [
+                "f:4:21: server.admin_token_file: can't open /none/t: \(none)"
+            ])
+        let store = "{embedded: {directory: ./var}}"
+        #expect(
+            try warnings((store, "{url: redis://h, password_file: /none/p}")) == [
+                "f:5:42: state.redis.password_file: can't open /none/p: \(none)"
+            ])
+        #expect(
+            try warnings((admin, admin + "  tls: {certificate: /none/c, key: /none/k}\n")) == [
+                "f:4:22: server.tls.certificate: can't open /none/c: \(none)",
+                "f:4:36: server.tls.key: can't open /none/k: \(none)",
+            ])
+        let authority = try await TestAuthority()
+        let (mine, other) = (try await authority.issue("mine"), try await authority.issue("other"))
+        func pair(_ certificate: String, _ key: String) throws -> [String] {
+            try warnings((admin, admin + "  tls: {certificate: \(certificate), key: \(key)}\n"))
+        }
+        #expect(try pair(mine.certificate, mine.key) == [])
+        #expect(
+            try pair(mine.certificate, other.key).map {
+                $0.hasSuffix("\(other.key) is not the key of \(mine.certificate)")
+            }
+                == [true])
+        let past = try await authority.issue("past", days: -1)
+        let expired = try pair(past.certificate, past.key)
+        #expect(expired.count == 1 && expired[0].contains("server.tls.certificate: \(past.certificate) has expired on"))
     }
 
     @Test func oneSentinelAloneIsAWarning() throws {

@@ -15,7 +15,8 @@ struct CheckCommand: ParsableCommand {
         let errors: [ConfigError]
         let warnings: [ConfigError]
         switch HostConfiguration.load(file: config.file, plugins: context.plugins) {
-        case .success(let configuration): (errors, warnings) = ([], configuration.warnings)
+        case .success(let configuration):
+            (errors, warnings) = ([], (configuration.warnings + configuration.fileWarnings).byPlace)
         case .failure(let failure): (errors, warnings) = (failure.errors, failure.warnings)
         }
         if form.isJSON {

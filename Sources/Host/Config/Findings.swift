@@ -4,6 +4,8 @@ import SignalKit
 final class Findings {
     private(set) var errors: [ConfigError] = []
     private(set) var warnings: [ConfigError] = []
+    /// Files that can't be used as they are now. Apart from the warnings, which hold for as long as the host runs.
+    private(set) var fileWarnings: [ConfigError] = []
 
     func error(_ path: String, _ mark: ConfigMark?, _ message: String) {
         errors.append(ConfigError(path: path, mark: mark, message))
@@ -11,6 +13,10 @@ final class Findings {
 
     func warn(_ path: String, _ mark: ConfigMark?, _ message: String) {
         warnings.append(ConfigError(path: path, mark: mark, message))
+    }
+
+    func warnOfFile(_ path: String, _ mark: ConfigMark?, _ message: String) {
+        fileWarnings.append(ConfigError(path: path, mark: mark, message))
     }
 
     func add(_ found: [ConfigError]) { errors += found }

@@ -148,4 +148,6 @@ struct HostConfiguration: Sendable {
     var sources: [SourceEntry] = []
     /// What is allowed and probably not meant, by place in the file.
     var warnings: [ConfigError] = []
+    /// Files that could not be used when the configuration was read. They are read again when they are needed.
+    var fileWarnings: [ConfigError] = []
 }

@@ -36,6 +36,19 @@ extension ConfigReader {
         }
     }
 
+    /// A file with a secret, which is read when it is needed. One that can't be read now is a warning and no error: it may be on another
+    /// machine than the one on which the configuration is checked.
+    mutating func secretFile(_ key: String, required: Bool = true, _ findings: Findings) -> String? {
+        guard let path = file(key, required: required) else { return nil }
+        do throws(SecretFile.Unreadable) {
+            _ = try SecretFile(path: path).read()
+        } catch {
+            let place = self.path.isEmpty ? key : "\(self.path).\(key)"
+            findings.warnOfFile(place, node(key, kind: "path")?.mark, error.description)
+        }
+        return path
+    }
+
     mutating func address(_ key: String, required: Bool) -> HostConfiguration.Address? {
         shaped(key, kind: "address", bounds: "host:port or [v6]:port", required: required) { text throws(Misshapen) in
             try HostConfiguration.Address(text)

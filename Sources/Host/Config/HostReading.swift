@@ -51,13 +51,16 @@ extension HostConfiguration {
         findings.add(Contradictions.find(root))
 
         guard findings.errors.isEmpty, let server = sections.server, let state = sections.state else {
-            return .failure(ConfigFailure(file: file, errors: findings.errors, warnings: findings.warnings))
+            return .failure(
+                ConfigFailure(
+                    file: file, errors: findings.errors, warnings: findings.warnings + findings.fileWarnings))
         }
         var configuration = HostConfiguration(
             server: server, state: state, routes: routes, policies: policies.inProcess,
             gatePolicies: policies.gate, sinks: sinks, sources: sources)
         let oddities = Oddities.find(root, configuration)
         configuration.warnings = (findings.warnings + oddities).byPlace
+        configuration.fileWarnings = findings.fileWarnings.byPlace
         return .success(configuration)
     }
 

@@ -68,12 +68,12 @@ struct RouteHead {
                 var found: HostConfiguration.Authentication?
                 if section.has("bearer") || section.isDescribing {
                     try section.section("bearer") { bearer throws(ConfigError) in
-                        if let file = bearer.file("token_file") { found = .bearer(tokenFile: file) }
+                        if let file = bearer.secretFile("token_file", findings) { found = .bearer(tokenFile: file) }
                     }
                 }
                 if section.has("hmac") || section.isDescribing {
                     try section.section("hmac") { hmac throws(ConfigError) in
-                        let file = hmac.file("key_file")
+                        let file = hmac.secretFile("key_file", findings)
                         let header = header(&hmac)
                         if let file { found = .hmac(keyFile: file, header: header) }
                     }

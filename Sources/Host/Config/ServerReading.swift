@@ -1,3 +1,4 @@
+import Redis
 import SignalKit
 
 extension HostConfiguration.Server {
@@ -5,7 +6,7 @@ extension HostConfiguration.Server {
     init?(_ config: inout ConfigReader, _ findings: Findings) {
         let listen = config.address("listen", required: true)
         let admin = config.address("admin", required: false)
-        let token = config.file("admin_token_file", required: false)
+        let token = config.secretFile("admin_token_file", required: false, findings)
         let hosts = Self.adminHosts(&config, findings)
         let limits = findings.attempt { () throws(ConfigError) in
             try config.section("limits") { limits throws(ConfigError) in try HostConfiguration.Limits(&limits) }
@@ -49,6 +50,10 @@ extension HostConfiguration.Server {
                 let key = tls.file("key")
                 tls.refuse("client_ca", "client certificates are not in this version")
                 guard let certificate, let key else { return nil }
+                for fault in RedisTLS.faults(certificate: certificate, key: key) {
+                    let mark = tls.node(fault.setting, kind: "path")?.mark
+                    findings.warnOfFile("\(tls.path).\(fault.setting)", mark, fault.message)
+                }
                 return HostConfiguration.TLS(certificate: certificate, key: key)
             }
         }

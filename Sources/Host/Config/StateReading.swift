@@ -65,7 +65,7 @@ extension HostConfiguration.State {
         }
         let sentinel = sentinel(&redis, findings)
         let username = redis.shaped("username", kind: "text", bounds: "") { text throws(Misshapen) in text }
-        let password = redis.file("password_file", required: false)
+        let password = redis.secretFile("password_file", required: false, findings)
         if redis.has("embedded") {
             for key in ["username", "password_file"] where redis.has(key) {
                 redis.report(key, "\(key) goes with url or sentinel: the embedded server takes nobody but its host")
@@ -116,7 +116,7 @@ extension HostConfiguration.State {
                 }
                 let nodes = nodes(&sentinel, findings)
                 let username = sentinel.shaped("username", kind: "text", bounds: "") { text throws(Misshapen) in text }
-                let password = sentinel.file("password_file", required: false)
+                let password = sentinel.secretFile("password_file", required: false, findings)
                 guard let master, !nodes.isEmpty else { return nil }
                 return .init(master: master, nodes: nodes, username: username, passwordFile: password)
             }
