@@ -144,14 +144,14 @@ return function(settings, kit)
     if opening then
       if (arguments[3] or '') == '' then kit.fault('a member without its group') end
       local reading = opening_of(id)
-      -- Readings may be ahead of the time, which ends a storm.
-      storm = new(id, reading, min(floor(reading / 1000), now), arguments[3])
+      -- Readings may be ahead of the time, by which a storm ends; the member's last sighting is not.
+      storm = new(id, reading, min(floor(reading / 1000), record.last), arguments[3])
     end
     local queue = kit.queue(id, now, max(now, storm.announced + storm.flush), true)
     local seen = kit.entry_of(kit.key('n:', id), fingerprint)
     local counted = before and before.storm == id
     local firing = record.state == kit.FIRING
-    storm.last = max(storm.last, min(floor(record.episode / 1000), now))
+    storm.last = max(storm.last, min(floor(record.episode / 1000), record.last))
     if not counted and not seen then storm.total = storm.total + 1 end
     storm.firing = storm.firing + (firing and 1 or 0) - (counted and before.state == kit.FIRING and 1 or 0)
     storm.version = clock

@@ -2,7 +2,8 @@ import Glibc
 import Kubernetes
 import SignalKit
 
-/// Deletes Signals that were resolved `ttl` ago, those of one owner: another installation may have its Signals in the same namespace.
+/// Deletes Signals that were resolved `ttl` ago, those of the sink's owner: another installation may have its Signals in the same
+/// namespace.
 /// Every host does, in turn through all of them; the API server deletes each once.
 struct FinishedSignals: Sendable {
     /// Objects of a page. One page a second, and one deletion at a time: a namespace of 100 000 takes half an hour.
@@ -12,7 +13,6 @@ struct FinishedSignals: Sendable {
     static let interval = Duration.seconds(10)...Duration.seconds(600)
 
     let objects: ObjectClient
-    let owner: String
     let ttl: Duration
     let log: @Sendable (Services.Level, String) -> Void
 
@@ -36,7 +36,7 @@ struct FinishedSignals: Sendable {
         repeat {
             let page: (items: [SeenObject], next: String)
             do throws(KubernetesError) {
-                page = try await objects.page(of: Self.page, after: next, owner: owner)
+                page = try await objects.page(of: Self.page, after: next)
             } catch  where error.code == .expired {
                 // The next turn begins anew.
                 return deleted

@@ -35,20 +35,12 @@ public final class KubernetesObjects: Sink {
         if let owner, !Self.isLabelValue(owner) {
             config.report("owner", "expected a label's value: letters, digits, and - _ . between them")
         }
-        if ttl > .zero, owner == nil {
-            config.report(
-                "owner", "ttl deletes the Signals of this owner: give owner: NAME, another one for each installation")
-        }
         shape = mapped ?? SignalObject()
         objects = ObjectClient(
             client: KubernetesClient(kubeconfig.map(Credentials.kubeconfig) ?? .inCluster), shape: shape,
             namespace: namespace, owner: owner, timeout: timeout,
             warnings: WarningLog { services.log(.warning, $0) })
-        if ttl > .zero, let owner {
-            finished = FinishedSignals(objects: objects, owner: owner, ttl: ttl, log: services.log)
-        } else {
-            finished = nil
-        }
+        finished = ttl > .zero ? FinishedSignals(objects: objects, ttl: ttl, log: services.log) : nil
     }
 
     private static func isLabelValue(_ text: String) -> Bool {

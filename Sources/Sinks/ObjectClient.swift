@@ -117,15 +117,18 @@ struct ObjectClient: Sendable {
 
     // MARK: Deleting
 
-    /// A page of the objects that carry the owner's label, those of this sink alone.
-    func page(
-        of count: Int, after next: String, owner: String
-    ) async throws(KubernetesError) -> (items: [SeenObject], next: String) {
+    /// A page of the objects of one owner: those with its label, or without an owner those without the label.
+    func page(of count: Int, after next: String) async throws(KubernetesError) -> (items: [SeenObject], next: String) {
         let label = ObjectNames.ownerLabel
-        let selector = KubernetesRequest.encoded("\(label)=\(owner)")
+        let selector = owner.map { "labelSelector=\(KubernetesRequest.encoded("\(label)=\($0)"))&" } ?? ""
         let more = next.isEmpty ? "" : "&continue=" + KubernetesRequest.encoded(next)
-        let request = KubernetesRequest(.get, try collection() + "?labelSelector=\(selector)&limit=\(count)\(more)")
-        let page = try listed(in: try await send(request, until: .now + .seconds(60)), label: label, values: [owner])
+        let request = KubernetesRequest(.get, try collection() + "?\(selector)limit=\(count)\(more)")
+        let answer = try await send(request, until: .now + .seconds(60))
+        guard let owner else {
+            let page = try listed(in: answer)
+            return (page.items.filter { $0["metadata"]?["labels"]?[label] == nil }.compactMap(shape.seen), page.next)
+        }
+        let page = try listed(in: answer, label: label, values: [owner])
         return (page.items.compactMap(shape.seen), page.next)
     }
 

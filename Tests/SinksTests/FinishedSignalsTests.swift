@@ -109,8 +109,15 @@ struct FinishedSignalsTests {
         #expect(failure?.path.contains("owner") == true)
     }
 
-    @Test func withoutAnOwnerATimeIsAnError() {
-        let failure = #expect(throws: ConfigError.self) { try rig.sink(more: [("ttl", scalar("1h"))]) }
-        #expect(failure?.message.contains("give owner: NAME") == true)
+    @Test func withoutAnOwnerSignalsWithoutOneAreDeleted() async throws {
+        let old = Timestamp(milliseconds: 1_000)
+        make("theirs", "resolved", lastSeen: old, owner: "them")
+        make("unowned", "resolved", lastSeen: old, owner: nil)
+        let sink = try rig.sink(more: [("ttl", scalar("1m"))])
+        let running = Task { await sink.maintain() }
+        defer { running.cancel() }
+        try await eventually("one gone") { rig.server.objects("signals").count == 1 }
+        let label = rig.server.objects("signals").values.first?["metadata"]?["labels"]?["portcullis.dev/owner"]?.text
+        #expect(label == "them")
     }
 }
