@@ -62,7 +62,9 @@ enum CellTable {
             let candidates = steps.indices.map { steps[(place * 7 + round + $0) % steps.count] }.flatMap { step in
                 [place.isMultiple(of: 2), !place.isMultiple(of: 2)].map { plain in
                     Cell(
-                        step, fault, senders: (place + round) % 2 == 0 ? 3 : 1, hosts: place / 2 % 2 == 0 ? 2 : 1,
+                        step, fault, senders: (place + round) % 2 == 0 ? 3 : 1,
+                        // A session is ended by another host.
+                        hosts: fault.endsSessions || place / 2 % 2 == 0 ? 2 : 1,
                         plain ? .plain : .sentinel, place % 3 == 0 ? .kubernetes : .jsonl)
                 }
             }
