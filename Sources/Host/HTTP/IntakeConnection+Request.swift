@@ -56,6 +56,7 @@ extension IntakeConnection {
     private func ask(_ review: Authenticator.Review, _ destination: Destination?) {
         guard let context, let destination else { return }
         phase = .asking
+        place.works()
         let (number, eventLoop) = (number, context.eventLoop)
         let connection = NIOLoopBound(self, eventLoop: eventLoop)
         Task(executorPreference: executor) {
@@ -66,6 +67,7 @@ extension IntakeConnection {
 
     private func heard(_ decision: Authenticator.Decision, _ destination: Destination, _ number: Int) {
         guard number == self.number, phase == .asking, let request else { return }
+        place.sends()
         follow(service.judge(decision, request.head, destination))
         pump()
     }

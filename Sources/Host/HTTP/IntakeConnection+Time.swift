@@ -89,7 +89,7 @@ extension IntakeConnection {
         case .idle where unread == nil, .discarding,
             .ending where isWritten:
             cutOff(.replaced)
-        case .reading where !place.isProven: cutOff(.replaced)
+        case .reading where place.maySendNoLonger: cutOff(.replaced)
         case .idle, .asking, .reading, .deciding, .ending: place.stays()
         case .ended: break
         }

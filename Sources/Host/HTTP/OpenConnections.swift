@@ -4,10 +4,14 @@ import Synchronization
 
 /// The connections of one listener, bounded: each costs a descriptor and buffers for as long as it is open.
 ///
-/// When the listener is full, a new connection takes the place of another one, in this order: the oldest one without a
-/// good request; of the address with the most connections, the one that is idle for longest; the oldest one that is still
-/// sending its first request, after a second. A connection with a request in work keeps its place. The order
-/// matters: Prometheus does not send a POST again when it meets a connection that was closed.
+/// When the listener is full, a new connection takes the place of another one, in this order:
+///
+/// 1. a connection without a good request, also one that is sending: the oldest of the address with the most of them;
+/// 2. of the address with the most connections, the one that is idle for longest, else the one that has been sending one
+///    request for longest. The newcomer's own address must not have more connections than that one.
+///
+/// A connection with a request in work keeps its place. The order matters: Prometheus does not send a POST again when
+/// it meets a connection that was closed. OpenConnections+Leaver.swift has the choice.
 final class OpenConnections: Sendable {
     /// Places beyond the bound for probes alone, so that a full listener is not restarted by its kubelet: a kubelet asks for
     /// two paths, and some load balancers besides.
@@ -15,16 +19,6 @@ final class OpenConnections: Sendable {
     /// Connections that were told to close and are still open. More means that an event loop does not keep up; then new
     /// connections are refused, for the bound must not be passed without end.
     private static let mostLeaving = 16
-    /// A connection that sends its first request may do so for at least this long, also when the listener is full.
-    private static let firstRequest = TimeAmount.seconds(1)
-
-    fileprivate struct State {
-        var places: [ObjectIdentifier: Place] = [:]
-        var peers: [PeerAddress: Int] = [:]
-        /// In the order of their coming. Those that have gone or sent a good request leave it late.
-        var unproven = CircularBuffer<Place>()
-        var leaving = 0
-    }
 
     private let state = NIOLockedValueBox(State())
     private let most: Int
@@ -52,7 +46,8 @@ final class OpenConnections: Sendable {
             var leaver: Place?
             var isReserved = false
             if state.places.count - state.leaving >= most {
-                leaver = state.leaving < Self.mostLeaving ? state.leaver() : nil
+                leaver =
+                    state.leaving < Self.mostLeaving ? state.leaver(for: PeerAddress(channel.remoteAddress), most) : nil
                 if leaver == nil {
                     guard state.places.count < most + reserve else { return (nil, nil) }
                     isReserved = true
@@ -69,6 +64,10 @@ final class OpenConnections: Sendable {
         leaver?.channel.pipeline.fireUserInboundEventTriggered(Leave())
         channel.closeFuture.whenComplete { [state] _ in state.withLockedValue { $0.remove(place) } }
         return place
+    }
+
+    private func proves(_ place: Place) {
+        state.withLockedValue { $0.prove(place) }
     }
 
     private func stays(_ place: Place) {
@@ -88,11 +87,11 @@ final class OpenConnections: Sendable {
         let isReserved: Bool
         fileprivate let channel: any Channel
         private let listener: OpenConnections
-        fileprivate let opened = NIODeadline.now()
-        fileprivate let isLeaving = Atomic(false)
-        fileprivate let hasGone = Atomic(false)
+        let opened = NIODeadline.now()
+        let isLeaving = Atomic(false)
+        let hasGone = Atomic(false)
         private let proven = Atomic(false)
-        /// Since when it is idle, in ns; or one of the two below.
+        /// Since when it is idle or sending, in ns, with the last bit set for sending; or `working`.
         private let state: Atomic<UInt64>
         private static let working: UInt64 = 0
         private static let sending: UInt64 = 1
@@ -100,77 +99,38 @@ final class OpenConnections: Sendable {
         fileprivate init(_ channel: any Channel, of listener: OpenConnections, isReserved: Bool) {
             (self.channel, self.listener, self.isReserved) = (channel, listener, isReserved)
             peer = PeerAddress(channel.remoteAddress)
-            state = Atomic(opened.uptimeNanoseconds)
+            state = Atomic(Self.idle(since: opened))
         }
 
         /// A good request was answered.
         var isProven: Bool { proven.load(ordering: .relaxed) }
-        func prove() { if !isProven { proven.store(true, ordering: .relaxed) } }
+        func prove() {
+            guard !proven.exchange(true, ordering: .relaxed) else { return }
+            listener.proves(self)
+        }
 
         /// It was told to leave, and has a request in work by now.
         func stays() { listener.stays(self) }
 
         /// It is sending a request.
-        func sends() { state.store(Self.sending, ordering: .relaxed) }
+        func sends() { state.store(Self.idle(since: .now()) | Self.sending, ordering: .relaxed) }
         /// A request is in work, or its answer is being read.
         func works() { state.store(Self.working, ordering: .relaxed) }
-        func rests(since now: NIODeadline) { state.store(max(now.uptimeNanoseconds, 2), ordering: .relaxed) }
+        func rests(since now: NIODeadline) { state.store(Self.idle(since: now), ordering: .relaxed) }
+        private static func idle(since now: NIODeadline) -> UInt64 { max(now.uptimeNanoseconds & ~sending, 2) }
 
-        fileprivate var isSending: Bool { state.load(ordering: .relaxed) == Self.sending }
-        /// Nil while there is a request.
-        fileprivate var idleSince: UInt64? {
+        /// Nil while a request is in work.
+        var pause: (since: NIODeadline, isSending: Bool)? {
             let value = state.load(ordering: .relaxed)
-            return value > Self.sending ? value : nil
+            guard value != Self.working else { return nil }
+            return (.uptimeNanoseconds(value & ~Self.sending), value & Self.sending != 0)
         }
-        fileprivate var isStale: Bool { isProven || hasGone.load(ordering: .relaxed) }
-        fileprivate var mayLeave: Bool { !isLeaving.load(ordering: .relaxed) }
-    }
-}
-
-extension OpenConnections.State {
-    fileprivate mutating func add(_ place: OpenConnections.Place) {
-        places[ObjectIdentifier(place)] = place
-        peers[place.peer, default: 0] += 1
-        while let first = unproven.first, first.isStale { unproven.removeFirst() }
-        if unproven.count > 2 * places.count { unproven.removeAll { $0.isStale } }
-        unproven.append(place)
-    }
-
-    fileprivate mutating func remove(_ place: OpenConnections.Place) {
-        place.hasGone.store(true, ordering: .relaxed)
-        places[ObjectIdentifier(place)] = nil
-        if place.isLeaving.exchange(false, ordering: .relaxed) { leaving -= 1 }
-        let left = (peers[place.peer] ?? 1) - 1
-        peers[place.peer] = left > 0 ? left : nil
-    }
-
-    /// The connection that makes way, marked as leaving; nil when every one has a request in work.
-    fileprivate mutating func leaver() -> OpenConnections.Place? {
-        let now = NIODeadline.now()
-        let found =
-            unproven.first { !$0.isStale && $0.mayLeave && $0.idleSince != nil } ?? longestIdle()
-            ?? unproven.first {
-                !$0.isStale && $0.mayLeave && $0.isSending && now - $0.opened > OpenConnections.firstRequest
-            }
-        guard let found else { return nil }
-        found.isLeaving.store(true, ordering: .relaxed)
-        leaving += 1
-        return found
-    }
-
-    /// Of the address with the most connections.
-    private func longestIdle() -> OpenConnections.Place? {
-        var found: (place: OpenConnections.Place, connections: Int, since: UInt64)?
-        for place in places.values where place.mayLeave {
-            guard let since = place.idleSince else { continue }
-            let connections = peers[place.peer] ?? 0
-            if let best = found {
-                guard connections > best.connections || connections == best.connections && since < best.since else {
-                    continue
-                }
-            }
-            found = (place, connections, since)
+        /// It may make way now, though it is sending.
+        var maySendNoLonger: Bool {
+            guard let pause, pause.isSending else { return false }
+            return !isProven || NIODeadline.now() - pause.since > OpenConnections.fairTime
         }
-        return found?.place
+        var isStale: Bool { isProven || hasGone.load(ordering: .relaxed) }
+        var mayLeave: Bool { !isLeaving.load(ordering: .relaxed) }
     }
 }

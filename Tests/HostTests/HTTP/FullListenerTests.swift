@@ -153,4 +153,50 @@ import Testing
             }
         }
     }
+
+    @Test func bodiesThatNeverEndMakeWayBeforeAGoodSender() async throws {
+        var limits = limits(16)
+        limits.deadline = .seconds(60)
+        try await Listeners.serving(limits: limits) { served in
+            let kept = try HTTPConnection(port: served.http.port, source: 2)
+            #expect(await isAnswered(kept))
+            var held: [HTTPConnection] = []
+            // More than there is place for, each younger than a second.
+            for _ in 0..<60 {
+                held.append(try HTTPConnection(port: served.http.port, source: 3))
+                _ = try held[held.count - 1].push(half)
+            }
+            try await held[0].awaitEnd()
+            #expect(await isAnswered(kept))
+            // A good newcomer of another address gets through too.
+            #expect(try await served.http.post("/in", "[]").status == 200)
+            #expect(await isAnswered(kept))
+        }
+    }
+
+    @Test func oneAddressTakesNoPlaceOfAGoodSenderWithFewerConnections() async throws {
+        let (gate, open) = AsyncStream<Void>.makeStream()
+        let isHeld = NIOLockedValueBox(false)
+        let intake = Listeners.Intake {
+            guard isHeld.withLockedValue({ $0 }) else { return }
+            for await _ in gate {}
+        }
+        try await Listeners.serving(intake, limits: limits(3)) { served in
+            let kept = try HTTPConnection(port: served.http.port, source: 2)
+            #expect(await isAnswered(kept))
+            isHeld.withLockedValue { $0 = true }
+            var busy: [HTTPConnection] = []
+            for place in 1...2 {
+                busy.append(try HTTPConnection(port: served.http.port, source: 3))
+                try await busy[place - 1].send(post)
+                try await eventually("work") { intake.requests.withLockedValue { $0.count } == place + 1 }
+            }
+            let third = try HTTPConnection(port: served.http.port, source: 3)
+            try await third.awaitEnd()
+            isHeld.withLockedValue { $0 = false }
+            open.finish()
+            for connection in busy { #expect(try await connection.response().status == 200) }
+            #expect(await isAnswered(kept))
+        }
+    }
 }
