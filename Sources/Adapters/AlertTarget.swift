@@ -4,7 +4,9 @@ import SignalKit
 ///
 /// Prometheus adds the scrape target's `job`, `instance`, `service`, `endpoint`, `pod`, `container` and `namespace` to each series. Of an
 /// application that has metrics of its own they name the subject; of an exporter they name the exporter, or the subject, when
-/// its own labels count (`honor_labels: true`). With `honor_labels: false` the subject's are `exported_pod` and the like.
+/// its own labels count (`honor_labels: true`). With `honor_labels: false` the subject's are `exported_pod` and the like. A series with
+/// `exported_namespace` and without `exported_pod` tells of something else than a pod: of an object of Flux, cert-manager or
+/// Argo CD. Its `pod` and `service` are the scrape's, in another namespace.
 struct AlertTarget: Sendable {
     /// The most specific owner first: an alert about a deployment often carries the pod that reported it too.
     static let labels = [
@@ -71,9 +73,12 @@ private struct Scrape {
 
     private let exporter: Exporter?
     private let job, service, pod: String?
+    /// The subject is in a namespace that is not the scrape's.
+    private let isElsewhere: Bool
 
     init(_ labels: Labels) {
         (job, service, pod) = (labels["job"], labels["service"], labels["pod"])
+        isElsewhere = labels["exported_namespace"] != nil
         // A container may be an exporter beside the application in its pod, so only some containers tell.
         exporter =
             job.flatMap { Exporter($0) } ?? service.flatMap { Exporter($0) }
@@ -93,12 +98,12 @@ private struct Scrape {
 
     private func standing(ofPod name: String) -> Standing {
         let isScraped = job != nil || service != nil
-        guard isScraped else {
+        guard isScraped || isElsewhere else {
             // Of `sum by (namespace, pod)` over kube-state-metrics without honor_labels this is all that is left.
             return Exporter(name) == .kubeStateMetrics ? .exporter : .subject
         }
         switch exporter {
-        case nil: return .scraped
+        case nil: return isElsewhere ? .exporter : .scraped
         // Nothing that it tells has a pod.
         case .nodeExporter?: return .exporter
         // It is scraped at its node, and tells of all pods there.
@@ -107,12 +112,12 @@ private struct Scrape {
             let isItsOwn = Exporter(name) == .kubeStateMetrics || [service, job].contains { belongs(name, to: $0) }
             return isItsOwn ? .exporter : .subject
         // It may run beside the application that it tells of.
-        case .other?: return Exporter(name) == .other ? .exporter : .subject
+        case .other?: return isElsewhere || Exporter(name) == .other ? .exporter : .subject
         }
     }
 
     private func standing(ofService name: String) -> Standing {
-        guard exporter != nil else { return Exporter(name) == nil ? .scraped : .exporter }
+        guard exporter != nil else { return isElsewhere || Exporter(name) != nil ? .exporter : .scraped }
         // Of an exporter's series only one that took the place of the exporter's own.
         guard Exporter(name) == nil, let pod, Exporter(pod) == exporter, !belongs(pod, to: name) else {
             return .exporter

@@ -38,8 +38,8 @@ enum Exporter: Equatable {
             switch word.count {
             case 3 where isWord(word, "ksm"): return .kubeStateMetrics
             case 7 where isWord(word, "kubelet"): found = .kubelet
-            case 7 where isWord(word, "metrics") && isWord(last, "state") && isWord(before, "kube"):
-                return .kubeStateMetrics
+            // Of OpenShift and Crossplane too.
+            case 7 where isWord(word, "metrics") && isWord(last, "state") && !before.isEmpty: return .kubeStateMetrics
             case 8 where isWord(word, "cadvisor"): found = .kubelet
             case 16 where isWord(word, "kubestatemetrics"): return .kubeStateMetrics
             case 8... where ends(word, "exporter"):

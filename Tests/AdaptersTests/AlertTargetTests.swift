@@ -128,6 +128,58 @@ struct AlertTargetTests {
         #expect(try target(["job": "kubelet", "node": "worker-1", "pod": "p", "namespace": "shop"]) == "pod shop/p")
     }
 
+    /// Without `honor_labels`: objects of controllers have a namespace, and no pod or service.
+    @Test func theNamespaceOfAnObjectIsNotJoinedToTheScrapesPodOrService() throws {
+        let flux = [
+            "job": "flux-system/kustomize-controller", "namespace": "flux-system", "pod": "kustomize-controller-5b7-x",
+            "container": "manager", "exported_namespace": "apps", "kind": "Kustomization", "name": "shop",
+        ]
+        let certificate = [
+            "job": "cert-manager", "namespace": "cert-manager", "pod": "cert-manager-77-x", "service": "cert-manager",
+            "container": "cert-manager-controller", "exported_namespace": "shop", "name": "tls",
+        ]
+        let application = [
+            "job": "argocd-metrics", "namespace": "argocd", "service": "argocd-metrics",
+            "pod": "argocd-application-controller-0", "exported_namespace": "team-a", "name": "app1",
+        ]
+        for labels in [flux, certificate, application] {
+            for without in [[], ["pod"], ["service"], ["job"], ["job", "service"], ["job", "pod"], ["namespace"]] {
+                let left = labels.filter { !without.contains($0.key) }
+                #expect(try described(all(left)) == "none", "\(left)")
+            }
+            let named = labels.merging(["deployment": "web"]) { $1 }
+            #expect(try described(all(named)).hasPrefix("deployment \(labels["exported_namespace"] ?? "")/web"))
+            let said = labels.merging(["exported_pod": "web-1"]) { $1 }
+            #expect(try described(all(said)).hasPrefix("pod \(labels["exported_namespace"] ?? "")/web-1"))
+        }
+        let devices = [
+            "job": "nvidia-dcgm-exporter", "namespace": "gpu", "pod": "train-0", "exported_namespace": "ml",
+            "service": "nvidia-dcgm-exporter",
+        ]
+        #expect(try described(all(devices)) == "none")
+        // Its scrape adds a namespace and no pod.
+        #expect(
+            try target([
+                "job": "kubelet", "namespace": "kube-system", "service": "kps-kubelet", "pod": "web-1",
+                "exported_namespace": "shop",
+            ]) == "pod shop/web-1")
+    }
+
+    @Test func otherStateMetricsAreExporters() throws {
+        for name in ["openshift-state-metrics", "crossplane-state-metrics"] {
+            #expect(
+                try target(["job": name, "service": name, "pod": "\(name)-6d-x2", "namespace": "shop"]) == "none")
+            #expect(
+                try target([
+                    "job": name, "service": name, "pod": "\(name)-6d-x2", "namespace": "shop", "deployment": "web",
+                ]) == "deployment shop/web")
+        }
+    }
+
+    private func all(_ labels: [String: String]) throws -> Target? {
+        try adapter(PrometheusAdapter.self).one(Self.body(labels.merging(["alertname": "A"]) { $1 })).target
+    }
+
     @Test func anApplicationThatHasMetricsOfItsOwnIsTheSubject() throws {
         let shop = ["job": "checkout", "service": "checkout", "namespace": "shop"] as KeyValuePairs
         #expect(try target(shop) == "service shop/checkout")
