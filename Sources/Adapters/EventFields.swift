@@ -69,8 +69,8 @@ struct EventFields {
         let times = (try Self.time(event, from), try Self.time(event, to), try Self.time(series, "lastObservedTime"))
         first = times.0 ?? seen
         last = times.2 ?? times.1 ?? seen
-        let counts = [series?["count"], event[name("count", "deprecatedCount")]].compactMap { $0?.integer }
-        count = max(1, counts.max() ?? 1)
+        let own = name("count", "deprecatedCount")
+        count = max(1, try Self.count(event[own], own) ?? 1, try Self.count(series?["count"], "series.count") ?? 1)
     }
 
     /// What the field about its object tells: exporters post events without `kind` and `apiVersion`.
@@ -110,6 +110,13 @@ struct EventFields {
         guard let value = object?[field], !value.isNull else { return nil }
         guard let text = value.string else { throw EventFault(field, "expected a string") }
         return text.isEmpty ? nil : text
+    }
+
+    /// Nil when it is no integer.
+    private static func count(_ value: JSONValue?, _ field: String) throws(EventFault) -> Int64? {
+        if let count = value?.integer { return count }
+        guard let number = value?.double, Int64(exactly: number.rounded(.towardZero)) == nil else { return nil }
+        throw EventFault(field, "a number that is too large")
     }
 
     private static func time(_ object: JSONObject?, _ field: String) throws(EventFault) -> Timestamp? {

@@ -1,5 +1,7 @@
 #include "csimdjson.h"
 
+#include "mend.h"
+
 #include <simdjson.h>
 
 #include <cstring>
@@ -50,31 +52,37 @@ simdjson::error_code allocate(simdjson::dom::parser &parser, size_t length, size
     if (parser.doc.capacity() < length) return parser.doc.allocate(capacity);
     return simdjson::SUCCESS;
 }
-}  // namespace
-
-extern "C" csimdjson_document csimdjson_parse(const uint8_t *bytes, size_t length, size_t depth) {
-    csimdjson_document out = {nullptr, nullptr, nullptr, CSIMDJSON_OK};
-    auto owner = take();
-    if (!owner || !owner->copy(bytes, length)) {
-        out.status = CSIMDJSON_OUT_OF_MEMORY;
-        return out;
-    }
-    auto &parser = owner->parser;
+csimdjson_status parse(Parser &owner, const uint8_t *bytes, size_t length, size_t depth) {
+    if (!owner.copy(bytes, length)) return CSIMDJSON_OUT_OF_MEMORY;
+    auto &parser = owner.parser;
     // simdjson counts what a level holds as one more level.
     auto error = allocate(parser, length, depth + 1);
-    if (!error) error = parser.implementation->stage1(owner->text.get(), length, simdjson::stage1_mode::regular);
-    if (!error && is_dense(parser.implementation->n_structural_indexes, length)) {
-        out.status = CSIMDJSON_TOO_DENSE;
-        return out;
-    }
+    if (!error) error = parser.implementation->stage1(owner.text.get(), length, simdjson::stage1_mode::regular);
+    if (!error && is_dense(parser.implementation->n_structural_indexes, length)) return CSIMDJSON_TOO_DENSE;
     if (!error) error = parser.implementation->stage2(parser.doc);
     switch (error) {
-        case simdjson::SUCCESS: break;
-        case simdjson::DEPTH_ERROR: out.status = CSIMDJSON_TOO_DEEP; return out;
-        case simdjson::CAPACITY: out.status = CSIMDJSON_TOO_LARGE; return out;
-        case simdjson::MEMALLOC: out.status = CSIMDJSON_OUT_OF_MEMORY; return out;
-        default: out.status = CSIMDJSON_MALFORMED; return out;
+        case simdjson::SUCCESS: return CSIMDJSON_OK;
+        case simdjson::DEPTH_ERROR: return CSIMDJSON_TOO_DEEP;
+        case simdjson::CAPACITY: return CSIMDJSON_TOO_LARGE;
+        case simdjson::MEMALLOC: return CSIMDJSON_OUT_OF_MEMORY;
+        default: return CSIMDJSON_MALFORMED;
     }
+}
+}  // namespace
+
+extern "C" csimdjson_document csimdjson_parse(const uint8_t *bytes, size_t length, size_t depth, bool lenient) {
+    csimdjson_document out = {nullptr, nullptr, nullptr, CSIMDJSON_OUT_OF_MEMORY, 0};
+    auto owner = take();
+    if (owner) out.status = parse(*owner, bytes, length, depth);
+    if (out.status == CSIMDJSON_MALFORMED) {
+        const auto mended = csimdjson::mend(bytes, length, lenient);
+        if (mended.text) out.status = parse(*owner, mended.text.get(), mended.length, depth);
+    }
+    if (out.status == CSIMDJSON_MALFORMED || out.status == CSIMDJSON_TOO_DEEP) {
+        out.fault = csimdjson::fault(bytes, length, depth, lenient);
+    }
+    if (out.status != CSIMDJSON_OK) return out;
+    auto &parser = owner->parser;
     out.tape = parser.doc.tape.get();
     out.strings = parser.doc.string_buf.get();
     if (parser.capacity() > kept_capacity) {

@@ -7,6 +7,8 @@ public final class JSONDocument: @unchecked Sendable {
     let tape: UnsafePointer<UInt64>  // SAFETY: lives as long as `parser`
     let strings: UnsafePointer<UInt8>  // SAFETY: lives as long as `parser`
 
+    /// A number that neither 64 bits nor a double hold is a number all the same: it has no `integer`, and a `double` near
+    /// to it or 1e308.
     /// - Parameters:
     ///   - bytes: one JSON text in UTF-8, at most 4 GiB (simdjson's bound).
     ///   - maxDepth: levels of arrays and objects that hold something, at most 1024.
@@ -14,9 +16,20 @@ public final class JSONDocument: @unchecked Sendable {
     ///   it ends too early), `.tooDeep`, `.tooLarge` (also for more than 4 MiB that hold hardly anything but
     ///   separators and digits: such a document would take 14 bytes of memory for each of its own).
     public static func parse(_ bytes: [UInt8], maxDepth: Int = 64) throws(JSONError) -> JSONDocument {
+        try parse(bytes, maxDepth, lenient: false)
+    }
+
+    /// Parses a text as Go's encoding/json does: of strings, each byte that is no UTF-8 reads as U+FFFD, and so does an escape
+    /// that is half a surrogate pair (`\ud83d`, an emoji cut in two). Text of which more than a quarter, and more than 64 KiB,
+    /// is no UTF-8 is malformed.
+    package static func lenient(_ bytes: [UInt8], maxDepth: Int) throws(JSONError) -> JSONDocument {
+        try parse(bytes, maxDepth, lenient: true)
+    }
+
+    private static func parse(_ bytes: [UInt8], _ maxDepth: Int, lenient: Bool) throws(JSONError) -> JSONDocument {
         guard !bytes.isEmpty else { throw JSONError(.malformed, "nothing where JSON should be", offset: 0) }
-        // SAFETY: both calls read exactly `count` bytes and keep no pointer to them.
-        let parsed = bytes.withUnsafeBufferPointer { csimdjson_parse($0.baseAddress, $0.count, maxDepth) }
+        // SAFETY: the call reads exactly `count` bytes and keeps no pointer to them.
+        let parsed = bytes.withUnsafeBufferPointer { csimdjson_parse($0.baseAddress, $0.count, maxDepth, lenient) }
         if let document = JSONDocument(parsed) { return document }
         switch parsed.status {
         case CSIMDJSON_TOO_LARGE: throw JSONError(.tooLarge, "\(bytes.count) bytes are more than can be read")
@@ -25,8 +38,7 @@ public final class JSONDocument: @unchecked Sendable {
         case CSIMDJSON_OUT_OF_MEMORY: throw JSONError(.tooLarge, "no memory for \(bytes.count) bytes")
         default: break
         }
-        // SAFETY: as above.
-        let fault = bytes.withUnsafeBufferPointer { csimdjson_fault($0.baseAddress, $0.count, maxDepth) }
+        let fault = parsed.fault
         if parsed.status == CSIMDJSON_TOO_DEEP, fault < bytes.count, bytes[fault] == 0x5B || bytes[fault] == 0x7B {
             throw JSONError(.tooDeep, "more than \(maxDepth) levels", offset: fault)
         }

@@ -33,7 +33,7 @@ import Testing
                 "300 deep",
                 Array(String(repeating: "[", count: 300).utf8) + Array(String(repeating: "]", count: 300).utf8)
             ),
-            ("invalid UTF-8", Array("[{\"labels\":{\"alertname\":\"".utf8) + [0xff, 0xfe] + Array("\"}}]".utf8)),
+            ("invalid UTF-8", Array("[{\"labels\":{\"alertname\":\"A\"}}".utf8) + [0xff, 0xfe] + Array("]".utf8)),
         ]
         let webhook = path == HostProcess.webhookPath
         bodies.append(webhook ? ("an array", Array("[]".utf8)) : ("an object", Array("{}".utf8)))

@@ -108,9 +108,74 @@ import Testing
         #expect(fault(Array("[[1]]".utf8), maxDepth: 1)?.code == .tooDeep)
     }
 
-    @Test func numbersThatNothingCanHoldAreErrors() {
-        #expect(fault(Array("1e999".utf8))?.code == .malformed)
-        #expect(fault(Array("123456789012345678901234567890".utf8))?.code == .malformed)
+    @Test(
+        arguments: [
+            ("1e999", 1e308), ("-1e400", -1e308), ("9e308", 1e308), ("18446744073709551616", 1.844674407370e19),
+            ("-9223372036854775809", -9.223372036854e18), ("123456789012345678901234567890", 1.234567890123e29),
+            ("1" + String(repeating: "0", count: 307), 1e307), ("7" + String(repeating: "3", count: 400), 1e308),
+            ("1" + String(repeating: "0", count: 400) + ".5e-1", 1e308),
+            ("0.1e99999999999999999999999", 1e308),
+        ] as [(String, Double)])
+    func aNumberThatNothingCanHoldSpoilsNoDocument(_ text: String, _ near: Double) throws {
+        let beside = #""\\",1.5,-0,18446744073709551615,-9223372036854775808,1e-999"#
+        for document in ["[\(text),\(beside)]", "[\(text)\n ,\(beside) ] ", #"{"a":\#(text),"b":[\#(beside)]}"#] {
+            let root = try parse(document)
+            let all = Self.flat(root)
+            #expect(all.count == 7 && all[0].kind == .number && all[0].integer == nil)
+            #expect(all[0].double == near)
+            #expect(all[1].string == "\\" && all[2].double == 1.5 && all[3].double == 0)
+            #expect(all[4].double == 18_446_744_073_709_551_616 && all[5].integer == .min && all[6].double == 0)
+            // Such a number hides no other fault, and moves none.
+            let bytes = Array(document.utf8)
+            #expect(fault(Array(bytes.dropLast()) + [0x25])?.offset == bytes.count - 1)
+        }
+        #expect(try parse(text).double == near)
+        #expect(fault(Array("[\(text),[[[1]]]]".utf8), maxDepth: 3)?.code == .tooDeep)
+        var again = JSONWriter()
+        try parse("[\(text)]").write(to: &again)
+        #expect(try parse(String(decoding: again.bytes, as: UTF8.self)).array?.map(\.integer) == [nil])
+    }
+
+    /// The items of an array, or those of an object's members.
+    private static func flat(_ value: JSONValue) -> [JSONValue] {
+        if let items = value.array { return items.flatMap(flat) }
+        return value.object?.flatMap { flat($0.value) } ?? [value]
+    }
+
+    private func lenient(_ bytes: [UInt8]) throws(JSONError) -> JSONValue {
+        try JSONDocument.lenient(bytes, maxDepth: 8).root
+    }
+
+    /// As Go's encoding/json reads them: each byte that is no part of a character is one U+FFFD.
+    @Test(
+        arguments: [
+            ([0xFF], "\u{FFFD}"), ([0xE9], "\u{FFFD}"), ([0xC0, 0xAF], "\u{FFFD}\u{FFFD}"),
+            ([0xE2, 0x82], "\u{FFFD}\u{FFFD}"),
+            ([0xED, 0xA0, 0xBD], "\u{FFFD}\u{FFFD}\u{FFFD}"), ([0x80], "\u{FFFD}"), ([0xF5, 0x80], "\u{FFFD}\u{FFFD}"),
+            ([0xF0, 0x9F, 0x98], "\u{FFFD}\u{FFFD}\u{FFFD}"), ([0xE2, 0xE2, 0x82, 0xAC], "\u{FFFD}€"),
+            (Array(#"\ud83d"#.utf8) + [0xE9], "\u{FFFD}\u{FFFD}"), ([0xF0, 0x9F, 0x98, 0x80, 0xFF], "😀\u{FFFD}"),
+        ] as [([UInt8], String)])
+    func textThatIsNoUTF8IsReadAsGoReadsIt(_ bytes: [UInt8], _ text: String) throws {
+        let quoted = Array(#""a"#.utf8) + bytes + Array(#"b""#.utf8)
+        #expect(try lenient(quoted).string == "a\(text)b")
+        let big = Array("[1e400,".utf8) + quoted + Array(#","x\"y",{"#.utf8) + quoted + Array(":7}]".utf8)
+        let items = try #require(try lenient(big).array.map(Array.init))
+        #expect(items[1].string == "a\(text)b" && items[2].string == "x\"y" && items[3]["a\(text)b"]?.integer == 7)
+        #expect(fault(quoted)?.code == .malformed)
+        // Outside of a string it is a fault, and every fault has its place.
+        #expect(throws: JSONError(.malformed, "not JSON", offset: quoted.count)) { try lenient(quoted + [0xFF]) }
+        for length in 1..<quoted.count { #expect(throws: JSONError.self) { try lenient(Array(quoted[..<length])) } }
+    }
+
+    @Test func aLongTextThatIsMostlyNoUTF8IsRefused() throws {
+        func text(_ strange: Int, _ length: Int) -> [UInt8] {
+            [0x22] + [UInt8](repeating: 0xFF, count: strange) + [UInt8](repeating: 0x61, count: length - strange) + [
+                0x22
+            ]
+        }
+        #expect(try lenient(text(60_000, 60_000)).string?.unicodeScalars.count == 60_000)
+        #expect(try lenient(text(200_000, 1_000_000)).string?.unicodeScalars.count == 1_000_000)
+        #expect(throws: JSONError(.malformed, "not JSON", offset: 1)) { try lenient(text(300_000, 1_000_000)) }
     }
 
     @Test(arguments: [2, 16, 17, 300])

@@ -3,6 +3,7 @@
 #ifndef CSIMDJSON_H
 #define CSIMDJSON_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,16 +25,15 @@ typedef struct {
     const uint64_t *tape;    // tape[0] is the root word
     const uint8_t *strings;  // each: 4 bytes of length in host order, the bytes, a NUL
     enum csimdjson_status status;
+    size_t fault;  // of a text that is malformed or too deep: the first byte that no document could have there, `length` at its end
 } csimdjson_document;
 
-// Parses `length` bytes, which need no padding. Nests `depth` levels at most. On an error everything is freed already.
-csimdjson_document csimdjson_parse(const uint8_t *bytes, size_t length, size_t depth);
+// Parses `length` bytes, which need no padding. Nests `depth` levels at most, and 1024. A number that nothing can hold reads as a
+// double near to it, and past a double's range as 1e308. Lenient: bytes that are no UTF-8, each of them, and halves of surrogate pairs read as
+// U+FFFD, as in Go. On an error everything is freed already.
+csimdjson_document csimdjson_parse(const uint8_t *bytes, size_t length, size_t depth, bool lenient);
 
 void csimdjson_free(void *parser);
-
-// Where `bytes` stop being a JSON document: the offset of the first byte that no document could have there, `length`
-// when it ends too early. One pass, no allocation but a bit per open level. `depth` as above, at most 1024.
-size_t csimdjson_fault(const uint8_t *bytes, size_t length, size_t depth);
 
 #ifdef __cplusplus
 }

@@ -1,15 +1,23 @@
-// simdjson's document parser says that a text is bad, not where. This scanner runs on bad texts only.
+// simdjson's document parser says that a text is bad, not where, and refuses numbers that no double holds. This scanner runs on
+// texts that it refused only.
+#ifndef CSIMDJSON_SCANNER_H
+#define CSIMDJSON_SCANNER_H
 
-#include "csimdjson.h"
+#include <cstddef>
+#include <cstdint>
 
-namespace {
+namespace csimdjson {
 
 constexpr size_t deepest = 1024;
 
 struct Scanner {
     const uint8_t *bytes;
     size_t length;
+    // What Go's reader takes for U+FFFD is no fault: bytes that are no UTF-8, and half a surrogate pair.
+    bool lenient;
     size_t at = 0;
+    // Bytes that are no UTF-8.
+    size_t strange = 0;
 
     int peek() const { return at < length ? bytes[at] : -1; }
 
@@ -92,6 +100,12 @@ struct Scanner {
         return true;
     }
 
+    // Half a pair: its six bytes are skipped, or it is a fault.
+    bool half(size_t start) {
+        at = lenient ? start + 6 : start;
+        return lenient;
+    }
+
     bool escape() {
         const size_t start = at;
         at++;
@@ -112,8 +126,7 @@ struct Scanner {
             if (word("\\u") && hex(second) && second >= 0xDC00 && second <= 0xDFFF) return true;
             if (at == length) return false;
         }
-        at = start;  // half a pair: the escape itself is the fault
-        return false;
+        return half(start);
     }
 
     bool string() {
@@ -130,8 +143,12 @@ struct Scanner {
                 return false;
             } else if (byte < 0x80) {
                 at++;
-            } else if (!sequence()) {
-                return false;
+            } else {
+                const size_t start = at;
+                if (sequence()) continue;
+                if (!lenient) return false;
+                at = start + 1;
+                strange++;
             }
         }
         return false;
@@ -196,10 +213,5 @@ struct Scanner {
     }
 };
 
-}  // namespace
-
-extern "C" size_t csimdjson_fault(const uint8_t *bytes, size_t length, size_t depth) {
-    Scanner scanner{bytes, length};
-    scanner.document(depth);
-    return scanner.at;
-}
+}  // namespace csimdjson
+#endif
