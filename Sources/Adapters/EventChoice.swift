@@ -58,10 +58,10 @@ struct EventChoice: Sendable {
 
     /// Whether an event is asked for. Reads no more of it than that takes: an event that nobody wants need not be readable.
     func wants(_ event: JSONObject) -> Bool {
-        func text(_ object: JSONObject?, _ field: String) -> String { object?[field]?.string ?? "" }
+        func text(_ field: String) -> String { event[field]?.string ?? "" }
         let object = event["involvedObject"]?.object ?? event["regarding"]?.object
-        return Self.fits(text(event, "type"), types) && Self.fits(text(event, "reason"), reasons)
-            && Self.fits(text(object, "namespace"), namespaces)
+        return Self.fits(text("type"), types) && Self.fits(text("reason"), reasons)
+            && Self.fits(ClusterScope.namespace(object), namespaces)
     }
 
     /// - Returns: nil for an event whose end has passed.
@@ -94,7 +94,7 @@ struct EventChoice: Sendable {
     }
 
     /// Reason and object. Not the version of its API: reporters differ in it, or leave it out. Of a Node not the uid either: kubelet
-    /// gives its name, the node controller the real one, others none.
+    /// gives its name, the node controller the real one, others none. No namespace for an object that has none.
     private static func identity(_ event: EventFields) throws(SignalError) -> Identity {
         let object = event.object
         var fields = [

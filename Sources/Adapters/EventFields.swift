@@ -16,6 +16,7 @@ struct EventFields {
         /// Of its API, without the version; nil for the core group.
         let group: String?
         let kind: String
+        /// Nil for what has none, whatever the event says.
         let namespace: String?
         let name: String
         let uid: String?
@@ -99,10 +100,11 @@ struct EventFields {
         }
         guard let kind = try part("kind") else { throw EventFault("\(field).kind", "missing") }
         guard let name = try part("name") else { throw EventFault("\(field).name", "missing") }
-        let words = try part("apiVersion")?.split(separator: "/", maxSplits: 1)
+        let group = ClusterScope.group(try part("apiVersion"))
+        let namespace = try part("namespace")
         return Object(
-            group: words.flatMap { $0.count == 2 ? String($0[0]) : nil }, kind: kind,
-            namespace: try part("namespace"), name: name, uid: try part("uid"))
+            group: group, kind: kind, namespace: ClusterScope.holds(kind, of: group) ? nil : namespace, name: name,
+            uid: try part("uid"))
     }
 
     /// Nil when it is absent, null or empty: Go writes all three for nothing.

@@ -14,7 +14,7 @@ struct WatchedEvent: Sendable {
     init(_ value: JSONValue) {
         self.value = value
         uid = value["metadata"]?["uid"]?.string
-        namespace = value["involvedObject"]?["namespace"]?.string ?? ""
+        namespace = ClusterScope.namespace(value["involvedObject"]?.object)
         count = max(value["count"]?.integer ?? 1, value["series"]?["count"]?.integer ?? 1)
     }
 }

@@ -186,6 +186,38 @@ struct KubernetesEventsTests {
         #expect(try all.one(event(reason: "NodeNotReady", object: own)).identity != kubelet.identity)
     }
 
+    /// Events about them are in a namespace, `default`, and some reporters name it for the object too.
+    @Test(arguments: ["Node", "Namespace", "PersistentVolume"])
+    func anObjectWithoutNamespaceIsOneProblemWhateverTheEventSays(_ kind: String) throws {
+        let plain = try all.one(event(object: #"{"kind":"\#(kind)","name":"n"}"#))
+        #expect(plain.target == Target(kind: kind, namespace: nil, name: "n"))
+        for fields in [
+            #""namespace":"default""#, #""namespace":"default","apiVersion":"core/v1""#, #""apiVersion":"core/v1""#,
+            #""apiVersion":"v1""#, #""apiVersion":"/v1""#, #""namespace":"","apiVersion":"""#,
+        ] {
+            let object = #"{"kind":"\#(kind)","name":"n",\#(fields)}"#
+            #expect(try all.one(event(object: object)) == plain, "\(fields)")
+            let other = try adapter(KubernetesEventsAdapter.self, [("namespaces", texts("default"))])
+            #expect(try other.decode(event(object: object)).skipped == 1)
+        }
+        // Another group's kind of that name may have one.
+        let own = #"{"kind":"\#(kind)","apiVersion":"example.org/v1","name":"n","namespace":"default"}"#
+        #expect(try all.one(event(object: own)).target?.namespace == "default")
+    }
+
+    @Test func anObjectOfAnotherGroupWithoutNamespaceIsOneProblemToo() throws {
+        for (kind, version) in [
+            ("VolumeAttachment", "storage.k8s.io/v1"), ("CertificateSigningRequest", "certificates.k8s.io/v1"),
+            ("ClusterRole", "rbac.authorization.k8s.io/v1"), ("NodeClaim", "karpenter.sh/v1"),
+        ] {
+            func signal(_ more: String) throws -> Signal {
+                try all.one(
+                    event(object: #"{"kind":"\#(kind)","apiVersion":"\#(version)","name":"n","uid":"u"\#(more)}"#))
+            }
+            #expect(try signal("") == signal(#","namespace":"default""#))
+        }
+    }
+
     @Test func theVersionOfAnAPIIsNoPartOfAProblem() throws {
         func identity(_ version: String) throws -> Identity {
             try all.one(
