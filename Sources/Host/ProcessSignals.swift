@@ -7,6 +7,9 @@ enum ProcessSignals {
     /// End the process gracefully: the `ServiceGroup` traps them, before it starts a part and until it has stopped the last one. It
     /// ignores a second one.
     private static let ending: [UnixSignal] = [.sigterm, .sigint, .sigquit]
+    /// Would end it too, and become a SIGTERM: the limit on CPU time, a power failure, what container runtimes may be told to send
+    /// (SIGRTMIN+3 stops systemd). 34 and 64 are SIGRTMIN and SIGRTMAX of glibc.
+    private static let terminating = [SIGXCPU, SIGPWR, SIGSTKFLT] + Array(34...64)
     /// Would end it by default, and are only logged.
     private static let logged: [UnixSignal] = [.sighup, .sigusr1, .sigusr2, .sigalrm]
     /// Would end it too. They tell no more than the call that fails, or no operator sends them.
@@ -16,6 +19,7 @@ enum ProcessSignals {
     /// - Throws: the error of the part that failed.
     static func run(_ parts: [HostPart], log: Logger) async throws {
         for number in ignored { signal(number, SIG_IGN) }
+        for number in terminating { signal(number) { _ in kill(getpid(), SIGTERM) } }
         try await HostPart.run([tellingLogged(log)] + parts, endedBy: ending, log: log)
     }
 

@@ -4,7 +4,7 @@ import Testing
 
 /// Signals to the real executable with a redis-server of its own.
 @Suite(.serialized) struct HostSignalTests {
-    @Test(arguments: [SIGINT, SIGTERM, SIGQUIT])
+    @Test(arguments: [SIGINT, SIGTERM, SIGQUIT, SIGXCPU, SIGPWR, SIGSTKFLT, 37, 64])
     func aSignalThatEndsTheHostEndsItsRedisToo(_ signal: Int32) async throws {
         let host = try await HostProcess(.embedded())
         let redis = try #require(host.redisPID)

@@ -38,6 +38,10 @@ import Testing
                 path, [0x1f, 0x8b, 8, 0, 0x53, 0x94], headers: ["Content-Encoding": "gzip"])
             #expect(gzip.status == 415 && gzip.text.contains("content coding"))
             #expect(gzip.headers["accept-encoding"] == "identity")
+            for coding in ["gzip, chunked", "gzip\r\nTransfer-Encoding: chunked", "Deflate ,chunked"] {
+                let answer = try await answer("Host: x\r\nTransfer-Encoding: \(coding)", "2\r\n[]\r\n0\r\n\r\n")
+                #expect(answer.status == 415 && answer.text.contains("transfer coding"), "\(coding)")
+            }
         }
     }
 

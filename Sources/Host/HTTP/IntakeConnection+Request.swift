@@ -92,6 +92,13 @@ extension IntakeConnection {
         conclude(request, .refused(refusal), then: closes || isLong ? .close : nil, hasRest: true)
     }
 
+    /// Bytes that are no request: of what they were meant to be, nothing is known.
+    func refuseBytes() {
+        let id = ids.next()
+        let reply = service.refuseBytes(id, by: lines)
+        write(256 + reply.body.count) { $0.write(reply, id: id, close: true, isHead: false) }
+    }
+
     /// A request whose body has a chunk that is none. Nothing behind it can be read.
     func refuseMalformed() {
         guard let request = giveUp() else { return }

@@ -194,7 +194,7 @@ final class IntakeConnection: ChannelDuplexHandler {
     private func inputEnded(_ how: ConnectionInput.End) {
         switch (phase, how) {
         case (.idle, .malformed):
-            write { $0.writeBadRequest() }
+            refuseBytes()
             finish()
         case (.reading, .malformed) where !input.isClosed: refuseMalformed()
         case (.reading, _): cut()

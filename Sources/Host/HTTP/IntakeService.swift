@@ -138,6 +138,16 @@ final class IntakeService: Sendable {
         return StatusTable.reply(to: answer, instance: instance, requestID: head.id, retryAfter: retryAfter)
     }
 
+    /// What came is not HTTP/1.1.
+    func refuseBytes(_ id: String, by lines: LineBatch) -> Reply {
+        let refusal = Refusal.badRequest(detail: "the bytes are not HTTP/1.1")
+        let reply = StatusTable.reply(to: .refused(refusal), instance: nil, requestID: id, retryAfter: 0)
+        metrics.response(status: reply.status, route: "other")
+        RequestLine(id: id, route: "other", status: reply.status, milliseconds: 0, bytes: 0, outcome: nil)
+            .write(to: log, by: lines)
+        return reply
+    }
+
     /// The answer has been written.
     func tell(_ request: RequestInWork, _ status: Int, _ answer: IntakeAnswer?, by lines: LineBatch) {
         let label = request.destination?.route.path ?? "other"

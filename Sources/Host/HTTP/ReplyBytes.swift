@@ -31,9 +31,4 @@ extension ByteBuffer {
     }
 
     mutating func writeContinue() { writeStaticString("HTTP/1.1 100 Continue\r\n\r\n") }
-
-    /// To what is no HTTP. Nobody knows what was asked, so nothing is said but that.
-    mutating func writeBadRequest() {
-        writeStaticString("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-    }
 }

@@ -26,7 +26,7 @@ final class RequestHead: Sendable {
     let authorization: String?
     /// The rule of HTTP/1.1 that the head breaks, for its 400.
     let fault: String?
-    /// The body has another coding than `identity`.
+    /// The body has another content coding than `identity`, or another transfer coding than `chunked`.
     let isEncoded: Bool
 
     init(_ head: HTTPRequestHead, _ ids: inout RequestID.Sequence) {
@@ -42,7 +42,7 @@ final class RequestHead: Sendable {
         var coding: String?
         var hosts = 0
         var isHostValid = true
-        var isChunked = false
+        var transfer: String?
         var isLast = head.method == .CONNECT
         for (name, value) in head.headers {
             switch name.utf8.count {
@@ -62,13 +62,13 @@ final class RequestHead: Sendable {
             case 13: if Self.isNamed(name, "authorization") { Self.join(&authorization, value) }
             case 14: if Self.isNamed(name, "content-length") { Self.join(&length, value) }
             case 16: if Self.isNamed(name, "content-encoding") { Self.join(&coding, value) }
-            case 17: if Self.isNamed(name, "transfer-encoding") { isChunked = true }
+            case 17: if Self.isNamed(name, "transfer-encoding") { Self.join(&transfer, value) }
             default: break
             }
         }
         mediaType = type.flatMap(Self.mediaType)
         self.length = length.flatMap { Int($0) }
-        self.isChunked = isChunked
+        isChunked = transfer != nil
         self.isLast = isLast
         expectsContinue = expect.map { $0.lowercased() == "100-continue" } ?? false
         self.authorization = authorization
@@ -77,7 +77,9 @@ final class RequestHead: Sendable {
             hosts == 1 && isHostValid || hosts == 0 && head.version.minor == 0
             ? nil
             : hosts == 1 ? "the Host header is not a host" : "a request has one Host header; this one has \(hosts)"
-        isEncoded = coding.map { !$0.isEmpty && $0.lowercased() != "identity" } ?? false
+        isEncoded =
+            coding.map { !$0.isEmpty && $0.lowercased() != "identity" } ?? false
+            || transfer.map { $0.lowercased() != "chunked" } ?? false
         if let id, RequestID.isSane(id) { self.id = id } else { self.id = ids.next() }
     }
 

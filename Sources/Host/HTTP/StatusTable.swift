@@ -14,7 +14,7 @@ import SignalKit
 /// | no or wrong credentials / known but not allowed | 401 / 403 |
 /// | unknown path / wrong method | 404 / 405 |
 /// | body over the limit | 413 |
-/// | content type present and not JSON; content coding other than `identity` | 415 |
+/// | content type present and not JSON; content coding other than `identity`, transfer coding other than `chunked` | 415 |
 /// | a bug | 500 |
 enum StatusTable {
     /// The status, and the verdict that gave it as one word for the whole request; `empty` when it held nothing.
@@ -67,7 +67,8 @@ enum StatusTable {
         case .wrongContentCoding:
             Problem(
                 word: "wrong-content-coding", title: "Content coding not supported", status: 415,
-                detail: "send the body without content coding (Content-Encoding: identity, or no such header)")
+                detail: "send the body without content coding (Content-Encoding: identity, or no such header), "
+                    + "and with no transfer coding but chunked")
         case .badRequest(let detail):
             Problem(word: "bad-request", title: "Not a valid HTTP/1.1 request", status: 400, detail: detail)
         case .bug:
