@@ -57,11 +57,11 @@ private struct Group {
             field = value
         }
         for member in members {
-            if member.isNamed("version") {
+            if member.isNamed(anyCase: "version") {
                 try set(&version, "version", member.value)
-            } else if member.isNamed("alerts") {
+            } else if member.isNamed(anyCase: "alerts") {
                 try set(&alerts, "alerts", member.value)
-            } else if member.isNamed("truncatedAlerts") {
+            } else if member.isNamed(anyCase: "truncatedAlerts") {
                 try set(&truncated, "truncatedAlerts", member.value)
             }
         }

@@ -114,6 +114,13 @@ struct AlertmanagerTests {
         #expect(again.rejected.map(\.replay) == [first.replay])
     }
 
+    @Test func namesOfFieldsAreReadInAnyCase() throws {
+        let alert = #"{"Status":"firing","LABELS":{"alertname":"A"}}"#
+        let decoded = try gate.decode(#"{"Version":"4","TruncatedAlerts":3,"ALERTS":[\#(alert)]}"#)
+        #expect(decoded.signals.map(\.name) == ["A"] && decoded.truncated == 3)
+        #expect(gate.refusal(#"{"version":"4","Version":"4","alerts":[]}"#)?.path == "version")
+    }
+
     @Test func anEmptyLabelValueIsNoLabelAndAnEmptyAnnotationIsOne() throws {
         let item =
             #"{"status":"firing","labels":{"alertname":"A","pod":"","node":"n"},"annotations":{"summary":""}}"#
