@@ -161,12 +161,17 @@ import Testing
             let kept = try HTTPConnection(port: served.http.port, source: 2)
             #expect(await isAnswered(kept))
             var held: [HTTPConnection] = []
-            // More than there is place for, each younger than a second.
-            for _ in 0..<60 {
+            for _ in 0..<15 {
                 held.append(try HTTPConnection(port: served.http.port, source: 3))
                 _ = try held[held.count - 1].push(half)
             }
-            try await held[0].awaitEnd()
+            try await eventually("bytes of all") { try await served.metric("portcullis_bytes_in_flight") == 15 }
+            // Each of these takes a place.
+            for place in 0..<20 {
+                held.append(try HTTPConnection(port: served.http.port, source: 3))
+                _ = try held[held.count - 1].push(half)
+                try await held[place].awaitEnd()
+            }
             #expect(await isAnswered(kept))
             // A good newcomer of another address gets through too.
             #expect(try await served.http.post("/in", "[]").status == 200)
