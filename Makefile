@@ -77,7 +77,7 @@ bench-kubernetes: install-bench build ## objects/s of the kubernetes sink, and a
 bench-sizing: install-bench build ## memory of Redis and of the host, for docs/operations.md
 	@Benchmarks/sizing.sh $(PORTCULLIS)
 
-bench-hostile: install-bench build ## peak memory for hostile bodies; fails over 12 times the body and 32 MiB
+bench-hostile: install-bench build ## peak memory for hostile bodies; fails over 12 times the body, 32 MiB and persist.replay
 	@Benchmarks/hostile.py $(PORTCULLIS)
 
 bench-document: ## put the newest results into docs/performance.md

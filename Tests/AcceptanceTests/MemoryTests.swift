@@ -46,6 +46,22 @@ import Testing
         #expect(try await host.post(Alert("After")).status == 201)
     }
 
+    /// As many as a short body may hold. What the host remembers of them to write them again is `persist.replay`, 16 MiB, on top.
+    @Test(arguments: ["firing", "resolved"])
+    func twentyThousandTinyAlertsTakeNoMoreThanTheReplayBufferOnTop(_ status: String) async throws {
+        let host = try await HostProcess(.embedded())
+        let pid = try #require(host.pid)
+        for round in 0..<3 {
+            let items = (0..<19_990).map { #"{"status":"\#(status)","labels":{"a":"\#(round).\#($0)"}}"# }
+            let body = Array(#"{"version":"4","alerts":[\#(items.joined(separator: ","))]}"#.utf8)
+            _ = try peak(pid)
+            let before = try peak(pid)
+            _ = try await host.http.post(HostProcess.webhookPath, body, timeout: .seconds(60))
+            let taken = try peak(pid) - before
+            #expect(taken < 12 * body.count + 48 << 20, "\(taken >> 20) MiB for \(body.count) bytes")
+        }
+    }
+
     /// By its thread, which only our settings ask for.
     @Test func theAllocatorIsJemallocWithOurSettings() async throws {
         let host = try await HostProcess(.embedded())

@@ -8,7 +8,7 @@ final class DecodeRoom: Sendable {
     /// Bytes that a body takes at most for each of its own once it is decoded, besides those for each item.
     static let perDecodedByte = 8
     /// Bytes for an item: the signal, its document, and what becomes of it.
-    static let perItem = 1_024
+    static let perItem = 2_048
     /// Bytes for the items of a short body, which may hold more of them than `perByte` has room for.
     static let spare = 32 << 20
 

@@ -19,7 +19,7 @@ import Testing
     }
 
     @Test func manyTinyItemsTakeTheRoomOfOthersUntilTheyAreDecided() throws {
-        let room = room(2 << 20)
+        let room = room(5 << 20)
         let body = 420_000
         var first = try #require(room.begin(body: body))
         #expect(room.grow(&first, body: body, items: 20_000))
