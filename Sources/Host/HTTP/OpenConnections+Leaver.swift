@@ -1,5 +1,5 @@
-import Atomics
 import NIOCore
+import Synchronization
 
 extension OpenConnections {
     /// A connection may send a request for at least this long, also when the listener is full: its first one while few
