@@ -28,7 +28,9 @@ struct DeliveryRoom: Sendable {
     var isOver: Bool { isStopping && inFlight == 0 }
 
     /// Worth a call: a sink that takes many is not asked for one at a time.
-    private var isWide: Bool { !isStopping && !isForOne && limit - inFlight >= max(1, limit / 16) && bytes < Self.bytes }
+    private var isWide: Bool {
+        !isStopping && !isForOne && limit - inFlight >= max(1, limit / 16) && bytes < Self.bytes
+    }
 
     /// Keeps room for a claim.
     /// - Parameter atMost: of one call.

@@ -37,6 +37,9 @@ struct DeliveryScripts: Sendable {
     }
 
     var all: [RedisScript] {
-        [claim, inFlight, release, acknowledge, retry, resume, bury, sweep, stats, replay, drop, letters, storms, queues]
+        [
+            claim, inFlight, release, acknowledge, retry, resume, bury, sweep, stats, replay, drop, letters, storms,
+            queues,
+        ]
     }
 }

@@ -72,7 +72,8 @@ struct DeliveryStore: Sendable {
             }
             found.claims.append(
                 Claim(
-                    member: QueueMember(member), call: call, failed: Int(failed), ended: Int(ended), delivery: delivery))
+                    member: QueueMember(member), call: call, failed: Int(failed), ended: Int(ended), delivery: delivery)
+            )
             if kind == "storm" { storms.append(.init(id: member, version: delivery.version)) }
             // What changed long before is no news to any replica.
             if kind == "signal", view[4].int == 1, let fingerprint = Fingerprint(bytes: member),
@@ -129,7 +130,8 @@ struct DeliveryStore: Sendable {
 
     /// - Parameter claims: of one session.
     /// - Returns: nil when the session is not in the store.
-    func acknowledge(_ sink: PluginID, _ claims: some Collection<Claim>) async throws(RedisError) -> [Acknowledgement]? {
+    func acknowledge(_ sink: PluginID, _ claims: some Collection<Claim>) async throws(RedisError) -> [Acknowledgement]?
+    {
         guard let session = claims.first?.call.session else { return [] }
         let reply = try await call(scripts.acknowledge) {
             $0.add(session.number)

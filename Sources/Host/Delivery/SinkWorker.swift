@@ -165,7 +165,11 @@ final class SinkWorker: Sendable {
             ended(room - found.claims.count, bytes: -found.claims.reduce(0) { $0 + $1.delivery.json.count })
             if !found.claims.isEmpty { FailPoint.hit(.claimed) }
             if found.more, place + 1 < claimers.count { claimers[place + 1].waker.yield() }
-            if alone { tasks.addTask { await self.deliverAlone(found.claims[0]) } } else { deliver(found.claims, in: &tasks) }
+            if alone {
+                tasks.addTask { await self.deliverAlone(found.claims[0]) }
+            } else {
+                deliver(found.claims, in: &tasks)
+            }
             if !found.more { return true }
         }
         return false

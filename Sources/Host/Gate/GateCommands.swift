@@ -5,8 +5,8 @@ import SignalKit
 struct GateCommands: Sendable {
     let policies: [any GatePolicy]
     let clockKey: String
-    let gate, rejects, again, restore, storms, settle, reading, heartbeat, session, endSession, recover, adopt:
-        RedisScript
+    let gate, rejects, again, restore, storms, settle, reading, heartbeat, session, endSession, recover,
+        adopt: RedisScript
     /// The gate's call without its arguments: the same for each.
     private let call: RedisCommand
 
@@ -157,7 +157,9 @@ struct GateCommands: Sendable {
 
     /// - Parameter number: 0 for a new session.
     func session(_ number: Int64, _ token: String, isAlone: Bool) -> RedisCommand {
-        .evalsha(session, keys: [clockKey], arguments: [String(number), token, isAlone ? "1" : "0", String(StoreSchema.versions.upperBound)])
+        .evalsha(
+            session, keys: [clockKey],
+            arguments: [String(number), token, isAlone ? "1" : "0", String(StoreSchema.versions.upperBound)])
     }
 
     /// - Parameter seen: its token with the counter that was seen last; the token alone by its own host.

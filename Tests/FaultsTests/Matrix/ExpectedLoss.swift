@@ -19,7 +19,8 @@ struct ExpectedLoss: Sendable {
             // The living host writes again what the store has lost, and how often it was handed over is not part of that.
             return ExpectedLoss(repeated: true)
         case .hostKill, .hostStop, .hostFreeze, .masterKill, .linkLatency, .linkJitter, .linkTimeout, .linkReset,
-            .linkCut, .linkSilence, .linkSlowClose, .linkBandwidth, .replicationLatency, .replicationJitter, .replicationTimeout,
+            .linkCut, .linkSilence, .linkSlowClose, .linkBandwidth, .replicationLatency, .replicationJitter,
+            .replicationTimeout,
             .replicationReset, .replicationCut, .replicationSlowClose, .replicationBandwidth, .outOfMemory, .readOnly,
             .permission:
             return ExpectedLoss()

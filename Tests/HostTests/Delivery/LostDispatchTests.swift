@@ -39,7 +39,8 @@ import Testing
         let workers = Workers(of: rig, 0)
         // The queue is written first; what comes behind it meets a key of the wrong type.
         try await rig.redis.command("SET", "{test}:due", "x")
-        let answer = await rig.decide(to: workers, try Rig.signal("A"), try Rig.signal("B", .resolved, ends: .minutes(1)))
+        let answer = await rig.decide(
+            to: workers, try Rig.signal("A"), try Rig.signal("B", .resolved, ends: .minutes(1)))
         #expect(answer.outcomes.allSatisfy { $0.verdict == .unavailable })
         #expect(workers.unknown == 1)
     }

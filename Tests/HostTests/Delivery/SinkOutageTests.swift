@@ -166,6 +166,8 @@ import Testing
             id: "a", kind: .signal, state: .firing, fingerprint: "a", episode: 1, version: 1, follows: nil, count: 1,
             first: Timestamp(milliseconds: 1), last: Timestamp(milliseconds: 1), reason: nil, signal: nil, storm: nil,
             json: [])
-        return Claim(member: QueueMember([1]), call: SessionCall(session: SessionID(number: 1, token: "t"), number: 1), failed: 0, ended: 0, delivery: delivery)
+        return Claim(
+            member: QueueMember([1]), call: SessionCall(session: SessionID(number: 1, token: "t"), number: 1),
+            failed: 0, ended: 0, delivery: delivery)
     }
 }
