@@ -155,17 +155,24 @@ final class SinkWorker: Sendable {
                 log.error("a queued record can't be read", metadata: ["sink": "\(sink.name)", "reason": "\(fault)"])
             }
             let alone = found.claims.count == 1 && found.claims[0].isAlone
-            state.withLockedValue { state in
+            let isSecond = state.withLockedValue { state in
+                // Two that are alone would wait for each other.
+                let isSecond = alone && state.room.isForOne
                 state.room.isBehind = found.more
                 state.room.isForOne = state.room.isForOne || alone
                 // Slowly: where more never comes in time, each attempt at it shuts the store for all.
                 state.claims = min(state.claims + 8, Self.claims)
                 state.flight.ended(call, isKnown: true, found.claims)
+                return isSecond
             }
             ended(room - found.claims.count, bytes: -found.claims.reduce(0) { $0 + $1.delivery.json.count })
             if !found.claims.isEmpty { FailPoint.hit(.claimed) }
             if found.more, place + 1 < claimers.count { claimers[place + 1].waker.yield() }
-            if alone {
+            if isSecond {
+                abandon(found.claims)
+                ended(1, bytes: found.claims[0].delivery.json.count)
+                return false
+            } else if alone {
                 tasks.addTask { await self.deliverAlone(found.claims[0]) }
             } else {
                 deliver(found.claims, in: &tasks)

@@ -125,4 +125,20 @@ import Testing
         #expect(sink.deliveries.map(\.attempt) == [1, 2])
         #expect(try await rig.delivery.letters(origin: "sink/file", most: 10).total == (isRetryable ? 0 : 1))
     }
+
+    /// Each has ended three sessions: each is delivered with nothing beside it, and neither waits for the other.
+    @Test func twoThatAreDeliveredAloneDoNotWaitForEachOther() async throws {
+        let rig = try await Rig()
+        let sink = ManyDeliveriesTests.Holding()
+        sink.open()
+        for name in ["A", "B"] { _ = await rig.decide(try Rig.signal(name)) }
+        for _ in 0..<3 {
+            while try await !rig.claims("file", 1).isEmpty {}
+            try await rig.dies()
+        }
+        try await working(rig, sink) { _, _ in
+            try await eventually("an empty queue") { try await rig.number("ZCARD", "{test}:q:file") == 0 }
+        }
+        #expect(sink.handed.count == 2)
+    }
 }
