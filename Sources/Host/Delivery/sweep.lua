@@ -89,7 +89,7 @@ local function close(id)
     local queue = kit.queue(id, now, math.max(now, storm.announced + storm.flush))
     storm.state, storm.version = 'closed', clock
     queue(nil, nil)
-    kit.index(storms, kit.FAR, id)
+    kit.reindex(storms, kit.FAR, id)
     kit.settle(storm, now)
     kit.write_storm(storm)
     end_of(id)

@@ -13,14 +13,18 @@ local existed = {}
 
 function kit.hold()
   held = {letters = {}, untold = {}, due = {}, sorted = {}, hashes = {}, queues = {}, notes = {}, queued = {}, documents = {}, records = {}, order = {}, storms = {},
-    fields = {}, lives = {}, removed = {}, counters = {}, counts = {}, aside = {}, unlisted = {}}
+    fields = {}, lives = {}, moved = {}, removed = {}, counters = {}, counts = {}, aside = {}, unlisted = {}}
 end
 kit.hold()
 
--- Drops what is held, so that all is decided again. Steps look at `kit.round` to drop what they keep for the call.
+-- What is still to be queued, and whether this script has seen to it: see `kit.requeue`.
+local UNQUEUED, looked = base .. 'unqueued', false
+
+-- Drops what is held, so that all is decided again. Steps look at `kit.round` to drop what they keep for the call. A write that failed
+-- may have left members unqueued.
 kit.round = 1
 function kit.restart()
-  known, existed, kit.round = {}, {}, kit.round + 1
+  known, existed, looked, kit.round = {}, {}, false, kit.round + 1
   kit.hold()
 end
 
@@ -76,6 +80,9 @@ function kit.entry_of(key, field)
   return redis.call('HGET', key, field)
 end
 
+-- Moves a member of a sorted set that is an index when its record or storm is written: where it was, the sweeper finds it again.
+function kit.reindex(key, score, member) append(held.moved, key, score, member) end
+
 -- Removes a member of a sorted set when all else is written.
 function kit.unindex(key, member) list_of(held.removed, key)[#list_of(held.removed, key) + 1] = member end
 
@@ -116,7 +123,6 @@ end
 
 -- A change of a problem that the store knows is queued behind its record, or sinks would be told the state before again; and the store
 -- holds, in one command with the record, what is still to be queued: the key `unqueued`. A script that finds it queues first.
-local UNQUEUED, looked = base .. 'unqueued', false
 function kit.requeue(packed)
   looked = true
   if not packed then return end
@@ -181,6 +187,7 @@ function kit.release()
     redis.call('HSET', key, unpack(fields))
     redis.call('PEXPIRE', key, writes.lives[key])
   end
+  for key, members in pairs(writes.moved) do redis.call('ZADD', key, unpack(members)) end
   for key, members in pairs(writes.removed) do redis.call('ZREM', key, unpack(members)) end
   for key, fields in pairs(writes.unlisted) do
     for field in pairs(fields) do redis.call('HDEL', key, field) end
