@@ -92,6 +92,25 @@ import Testing
         #expect(try await rig.claims().map(\.attempt) == [2])
     }
 
+    /// Another host may have it by then.
+    @Test func whatWasClaimedUnderALostSessionIsNotDeliveredUntilTheSessionIsConfirmed() async throws {
+        let rig = try await Rig(host: "a")
+        let sink = Scripted { _, _ in nil }
+        _ = await rig.decide(try Rig.signal())
+        let call = try rig.call()
+        let claims = try await rig.delivery.claim("file", by: call, most: 1).claims
+        #expect(claims.count == 1)
+        rig.session.lost(call.session)
+        try await working(rig, sink) { worker, _ in
+            #expect(worker.keep(1, for: call))
+            worker.dispatch(claims, isKnown: true, of: DispatchOffer(call: call, sinks: [0], capacity: 1))
+            try await eventually("nothing held") { worker.state.withLockedValue { $0.flight.held.isEmpty } }
+            rig.session.confirmed(call.session, sent: .now)
+            try await eventually("an empty queue") { try await rig.number("ZCARD", "{test}:q:file") == 0 }
+        }
+        #expect(sink.deliveries.map(\.attempt) == [2])
+    }
+
     @Test func afterALostClaimLessIsAskedFor() async throws {
         let rig = try await Rig(timeout: .milliseconds(300))
         rig.redis.freeze()
