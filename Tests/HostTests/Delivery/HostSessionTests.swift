@@ -147,6 +147,32 @@ import Testing
         #expect(try await rig.delivery.acknowledge("file", claims) == [.settled, .settled, .lost])
     }
 
+    @Test func aHostThatComesBackToAStoreHasInFlightThereWhatItHolds() async throws {
+        let rig = try await Rig(host: "a")
+        _ = await rig.decide(try Rig.signal())
+        let claims = try await rig.claims()
+        #expect(claims.count == 1)
+        let held = claims.map { HeldDelivery(sink: "file", member: $0.member.bytes, call: $0.call) }
+        rig.gate.dispatches(to: Holding(held: held))
+        // As in a promoted replica that lacks the claim.
+        _ = try await rig.answer("ZADD", [Array("{test}:q:file".utf8), Array("1".utf8), claims[0].member.bytes])
+        rig.redis.kill()
+        try await eventually("a shut store") { rig.store.state != .open }
+        try await rig.redis.restart()
+        try await eventually("an open store") { rig.store.state == .open }
+        #expect(try await rig.claims().isEmpty)
+        #expect(try await rig.delivery.acknowledge("file", claims) == [.settled])
+    }
+
+    /// Workers that hold some deliveries, and take no more.
+    private struct Holding: DirectDispatch {
+        let held: [HeldDelivery]
+        var keepsUp: Bool { true }
+        func offer(_ capacity: Int) -> DispatchOffer? { nil }
+        func dispatch(_ episodes: [DispatchedEpisode], isKnown: Bool, of offer: DispatchOffer, born: Int64) {}
+        func held(at session: SessionID) -> [HeldDelivery] { held }
+    }
+
     /// A late call of the same session: it was released, and claimed again.
     @Test func theCallInTheScoreFencesWhatComesLate() async throws {
         let rig = try await Rig()
