@@ -63,7 +63,7 @@ echo "# The same alert again."
 post alert.json 202
 
 redis=$(cat "$work/var/redis.pid")
-echo "# Redis stops answering (kill -STOP $redis): nobody can vouch for a signal, so the sender must try again."
+echo "# Redis stops answering (kill -STOP $redis): the store cannot confirm a signal, so the sender must try again."
 kill -STOP "$redis"
 post alert.json 503
 kill -CONT "$redis"

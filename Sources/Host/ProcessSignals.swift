@@ -2,7 +2,7 @@ import Glibc
 import Logging
 import UnixSignals
 
-/// What the process does with signals of the system. None may end it at once: that would leave its redis-server behind.
+/// The signals of the system. None may end the process at once: that would leave its redis-server behind.
 enum ProcessSignals {
     /// End the process gracefully: the `ServiceGroup` traps them, before it starts a part and until it has stopped the last one. It
     /// ignores a second one.

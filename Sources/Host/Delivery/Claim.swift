@@ -40,7 +40,7 @@ struct Claim: Sendable {
     var attempt: Int { failed + ended + 1 }
     /// Of those that are counted for giving up, with this one.
     var counted: Int { failed + max(0, ended - Self.innocent) + 1 }
-    /// It may be what ends sessions: nothing else is delivered beside it.
+    /// It may end sessions: nothing else is delivered beside it.
     var isAlone: Bool { ended >= Self.innocent }
 
     var held: Held { Held(member: member, call: call) }

@@ -12,7 +12,7 @@ struct DeliveryStore: Sendable {
 
     let store: RedisStore
     let scripts: DeliveryScripts
-    /// Keeps what sinks are told like what senders are; nil where nothing is delivered.
+    /// Keeps the states that sinks hear for a replay; nil where nothing is delivered.
     var gate: Gate?
     /// Nil where nothing is delivered.
     var session: HostSession? { gate?.session }
@@ -75,7 +75,7 @@ struct DeliveryStore: Sendable {
                     member: QueueMember(member), call: call, failed: Int(failed), ended: Int(ended), delivery: delivery)
             )
             if kind == "storm" { storms.append(.init(id: member, version: delivery.version)) }
-            // What changed long before is no news to any replica.
+            // Every replica has a change that is that old.
             if kind == "signal", view[4].int == 1, let fingerprint = Fingerprint(bytes: member),
                 let record = view[1].bytesValue.flatMap({ PackedRecord($0) }),
                 record.moment / 1_000 > now - ReplayMemory.age.milliseconds
@@ -92,7 +92,7 @@ struct DeliveryStore: Sendable {
         return found
     }
 
-    /// What is in flight at a session, as the store has it. Nil when the session is not in the store.
+    /// The members in flight at a session, as the store has them. Nil when the session is not in the store.
     func inFlight(_ sink: PluginID, at session: SessionID, most: Int) async throws(RedisError) -> [Claim.Held]? {
         let reply = try await call(scripts.inFlight) {
             $0.add(sink.description)

@@ -3,7 +3,7 @@ import NIOConcurrencyHelpers
 import Redis
 import SignalKit
 
-/// What a sink has leaves its queue.
+/// Deliveries that a sink has leave its queue.
 extension SinkWorker {
     func acknowledge() async {
         while true {
@@ -25,7 +25,7 @@ extension SinkWorker {
                 settled(batch, words)
             } catch {
                 log.warning("can't acknowledge", metadata: metadata(error))
-                // What the sink has need not be delivered again.
+                // The sink has these: they are not delivered again.
                 if keep(batch) { return }
             }
         }

@@ -3,7 +3,7 @@ import NIOConcurrencyHelpers
 import Redis
 import SignalKit
 
-/// What a sink did not take.
+/// Deliveries that a sink did not take.
 extension SinkWorker {
     /// The sink took none of these: they come again later, or are set aside.
     func failed(_ batch: [Claim], _ error: SinkError) async {

@@ -4,7 +4,7 @@ import NIOConcurrencyHelpers
 import Redis
 import SignalKit
 
-/// What is in flight at this host, as the host knows it.
+/// The deliveries in flight at this host, as the host knows them.
 struct Flight: Sendable {
     /// Delivered, or about to be, and not acknowledged.
     var held: Set<Claim.Held> = []
@@ -43,7 +43,7 @@ extension SinkWorker {
         }
     }
 
-    /// What came of a call for which capacity was kept.
+    /// Ends a call for which capacity was kept.
     /// - Parameter isKnown: whether that is all that the store put in flight.
     func dispatch(_ claims: [Claim], isKnown: Bool, of offer: DispatchOffer) {
         state.withLockedValue { $0.flight.ended(offer.call, isKnown: isKnown, claims) }
@@ -78,7 +78,7 @@ extension SinkWorker {
         }
     }
 
-    /// Makes due what the store has in flight at this host, and the host does not deliver.
+    /// Makes the members due that the store has in flight at this host and the host does not deliver.
     func reconcile() async {
         guard let session = store.session?.current else { return }
         let isDue = state.withLockedValue { state in

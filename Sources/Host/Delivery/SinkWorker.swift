@@ -7,7 +7,7 @@ import SignalKit
 /// Brings one sink to the latest state of everything in its queue.
 ///
 /// Claims, or has new episodes from the gate by direct dispatch, delivers, and acknowledges. All is in flight at this host's session:
-/// what the host does not finish is due again when the session ends, and what it does not know of by reconciliation.
+/// a delivery that the host does not finish is due again when the session ends, and one that it does not know of by reconciliation.
 final class SinkWorker: Sendable {
     static let attempts = 20
     /// Claims of one call. Redis runs a script to its end before it looks at anybody else.
@@ -229,9 +229,14 @@ final class SinkWorker: Sendable {
         _ claims: [Claim],
         by deliver: ([(delivery: Delivery, context: DeliveryContext)]) async throws(SinkError) -> Void
     ) async {
-        let batch = claims.filter { store.session?.mayStart($0.call) ?? true }
-        // Another host may have these: they are this host's no more, or are due again in a moment.
-        if batch.count < claims.count { abandon(claims.filter { store.session?.mayStart($0.call) == false }) }
+        // One look at the time for all: a claim is delivered or abandoned, never both.
+        let now = ContinuousClock.now
+        let batch = claims.filter { store.session?.mayStart($0.call, at: now) ?? true }
+        // Another host may have the others: they are this host's no more, or are due again in a moment.
+        if batch.count < claims.count {
+            let held = Set(batch.map(\.held))
+            abandon(claims.filter { !held.contains($0.held) })
+        }
         defer { ended(claims.count, bytes: claims.reduce(0) { $0 + $1.delivery.json.count }) }
         guard !batch.isEmpty else { return }
         do throws(SinkError) {
@@ -265,7 +270,7 @@ final class SinkWorker: Sendable {
         await self.deliver([claim], by: deliver)
     }
 
-    /// Once a second: what others left, what is in doubt, and what could not be acknowledged.
+    /// Once a second: claims, reconciles, and repeats acknowledgements that failed.
     func tick() {
         wake()
         acknowledger.yield()

@@ -13,7 +13,7 @@ local queue, attempts = kit.key('q:', sink), kit.key('a:', sink)
 local due = redis.call('ZRANGEBYSCORE', queue, 0, kit.text(now), 'LIMIT', 0, most)
 if #due == 0 then return {0, now} end
 local counts, fingerprints = redis.call('HMGET', attempts, unpack(due)), {}
--- A member whose sessions ended three times may be what ends them: it is delivered alone.
+-- A member with which three sessions ended may have ended them: it is delivered alone.
 local POISON, alone = 3, nil
 for place, member in ipairs(due) do
   local _, ended = kit.attempts(counts[place])
@@ -26,7 +26,7 @@ end
 local more = #due == most and 1 or 0
 if alone then
   more = #due > 1 and 1 or more
-  -- What is due before it comes first.
+  -- Members that are due before it come first.
   for place = #due, max(alone, 2), -1 do due[place] = nil end
   if alone == 1 then fingerprints = #due[1] == 32 and {due[1]} or {} end
 end

@@ -1,4 +1,4 @@
--- In front of the scripts that say what became of a delivery.
+-- In front of the scripts that end a delivery.
 
 -- The version that a sink would be told of now, from when on, and the problem's episode and state; nil when there is nothing to tell.
 function kit.current(member, space)

@@ -1,4 +1,4 @@
--- What is in flight at a session, as the store has it. ARGV: sink, number and token of the session, how many at most. Answers member
+-- The members in flight at a session. ARGV: sink, number and token of the session, how many at most. Answers member
 -- and call of each; -1 when the session is not in the store.
 local session = tonumber(ARGV[2])
 if not kit.lives(session, ARGV[3]) then return -1 end

@@ -5,7 +5,7 @@ if sink == other then return 0 end
 local queue, attempts = kit.key('q:', sink), kit.key('a:', sink)
 local depth = redis.call('ZCARD', queue)
 if other ~= '' then
-  -- No host of this sink delivers what is in flight for the other one: it is due there, and an acknowledgement here is fenced.
+  -- A member in flight here is due there, and its acknowledgement here is fenced.
   local into = kit.key('q:', other)
   local flying, now = redis.call('ZRANGEBYSCORE', queue, '-inf', '(0'), kit.time()
   for from = 1, #flying, 1000 do
@@ -16,7 +16,7 @@ if other ~= '' then
     end
     redis.call('ZADD', queue, 'XX', unpack(words))
   end
-  -- What is in both is due at the earlier time, or in flight there.
+  -- A member of both queues is due at the earlier time, or in flight there.
   redis.call('ZUNIONSTORE', into, 2, into, queue, 'AGGREGATE', 'MIN')
   -- A sink by a new name may have some of it: no attempt there is the first.
   local tried = redis.call('HGETALL', attempts)

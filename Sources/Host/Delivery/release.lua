@@ -1,5 +1,5 @@
--- Makes due what is in flight at a session whose host does not deliver it. ARGV: sink, number of the session; then member and call of
--- each. Answers how many it was: what is in flight by another call, or not any more, is left alone.
+-- Makes members due that are in flight at a session and that its host does not deliver. ARGV: sink, number of the session; then member and call of
+-- each. Answers how many became due. A member in flight by another call, or not any more, stays as it is.
 local sink, session, words, now = ARGV[1], tonumber(ARGV[2]), {}, kit.time()
 local queue = kit.key('q:', sink)
 for at = 3, #ARGV, 2 do

@@ -47,18 +47,18 @@ protocol DirectDispatch: Sendable {
     /// The call is over.
     /// - Parameters:
     ///   - isKnown: false when the store may have put more in flight than these: reconciliation finds it.
-    ///   - born: since when the store knows what it knows.
+    ///   - born: the birth of the store.
     func dispatch(_ episodes: [DispatchedEpisode], isKnown: Bool, of offer: DispatchOffer, born: Int64)
-    /// What this host delivers at the moment, as far as it goes by the session.
+    /// The deliveries of the session that this host holds.
     func held(at session: SessionID) -> [HeldDelivery]
 }
 
-/// What was offered with each call of a write.
+/// The offers that go with the calls of a write.
 struct DispatchOffers {
     private let workers: (any DirectDispatch)?
     /// One for each call; nil where there was no capacity, or nothing can begin.
     let each: [DispatchOffer?]
-    /// What is stored may have to wait.
+    /// New members may have to wait in their queues.
     let isForLater: Bool
 
     init(for write: GateWrite, of workers: (any DirectDispatch)?) {
@@ -79,6 +79,6 @@ struct DispatchOffers {
         }
     }
 
-    /// Nobody was answered.
+    /// No sender was answered.
     func withdraw() { dispatch(each.map { _ in GateReader.Dispatch() }, born: 0) }
 }

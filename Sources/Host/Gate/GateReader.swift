@@ -45,7 +45,7 @@ struct GateReader: Sendable {
         fileprivate var count = 0
     }
 
-    /// What a call put in flight at this host.
+    /// The episodes that a call put in flight at this host.
     struct Dispatch {
         var episodes: [DispatchedEpisode] = []
         /// False when the store may have put more in flight.
@@ -152,7 +152,7 @@ struct GateReader: Sendable {
             }
         }
         guard at == answers.count else { return garbage("holds more than its signals") }
-        // What is in flight by a write that failed afterwards is nobody's.
+        // A write that failed may have left more in flight: reconciliation finds it.
         kept.dispatched = Dispatch(episodes: dispatched, isKnown: dispatched.count == flying.count { $0 != 0 })
         return outcomes
     }

@@ -1,6 +1,6 @@
 import Redis
 
-/// Keeps this host's session in the store, ends those of hosts that are dead, makes what they had in flight due again, and learns
+/// Keeps this host's session in the store, ends the sessions of dead hosts, makes their deliveries due again, and learns
 /// which other hosts are alive: at another server it waits for their replay buffers.
 struct Heartbeat: Sendable {
     static let interval = Duration.seconds(2)
@@ -57,7 +57,7 @@ struct Heartbeat: Sendable {
         if session.isAlone { try await recover(by: send) }
     }
 
-    /// Makes due what is in flight at sessions that are over.
+    /// Makes the members due that are in flight at sessions that are over.
     private func recover(by send: Send) async throws(RedisError) {
         while true {
             guard let freed = try await send(commands.recover(most: Self.recovered)).int else {
@@ -67,7 +67,7 @@ struct Heartbeat: Sendable {
         }
     }
 
-    /// This host ends: what it has left in flight is due at once.
+    /// This host ends: its deliveries that are still in flight are due at once.
     func end(in store: RedisStore) async {
         guard let own = session.current else { return }
         session.lost(own)
@@ -91,7 +91,7 @@ extension HostSession {
         guard SessionID.numbers.contains(number) else {
             throw RedisError(.garbage, "\(number) is no number of a session")
         }
-        confirmed(SessionID(number: number, token: token), sent: sent)
+        took(SessionID(number: number, token: token), sent: sent)
     }
 
     private static func number(_ reply: RedisValue) throws(RedisError) -> Int64 {

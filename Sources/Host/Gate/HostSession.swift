@@ -22,7 +22,7 @@ struct SessionCall: Hashable, Sendable {
     static let numbers = Int64(1)..<(1 << 28)
 }
 
-/// What this host has of its session in the store: one run of the host, under which all its deliveries are in flight.
+/// This host's session in the store: one run of the host, at which all its deliveries are in flight.
 ///
 /// The session is taken when the store opens, kept by a heartbeat, and ended by another host when that stays away (`SessionWatch`).
 final class HostSession: Sendable {
@@ -67,12 +67,18 @@ final class HostSession: Sendable {
         }
     }
 
-    /// The store has the session.
-    /// - Parameter sent: when it was asked.
+    /// This host has a new session.
+    /// - Parameter sent: when the store was asked.
+    func took(_ session: SessionID, sent: ContinuousClock.Instant) {
+        state.withLockedValue { ($0.current, $0.call, $0.confirmed) = (session, 0, sent) }
+    }
+
+    /// The store has the session. The answer for an earlier session may come late: that one is not taken up again, for its
+    /// calls would have the numbers of calls before.
+    /// - Parameter sent: when the store was asked.
     func confirmed(_ session: SessionID, sent: ContinuousClock.Instant) {
         state.withLockedValue { state in
-            if state.current != session { (state.current, state.call) = (session, 0) }
-            state.confirmed = max(state.confirmed ?? sent, sent)
+            if state.current == session { state.confirmed = max(state.confirmed ?? sent, sent) }
         }
     }
 

@@ -41,7 +41,7 @@ struct StoreRecovery: Sendable {
     let session: HostSession?
     let workers: NIOLockedValueBox<(any DirectDispatch)?>
 
-    /// Has this host's session in the store, and what it delivers in flight there.
+    /// Registers this host's session in the store, and puts its deliveries in flight there.
     func join(on connection: RedisConnection) async throws(RedisError) {
         guard let session else { return }
         let heartbeat = Heartbeat(host: host, commands: commands, session: session)

@@ -1,4 +1,4 @@
--- A host comes to a store that may not know what it delivers: what waits there is in flight at its session again. ARGV: number and
+-- A host comes to a store that may not have its deliveries in flight: those that wait there are in flight at its session again. ARGV: number and
 -- token of the session; then sink, member, call of each delivery. Answers how many it was; -1 when the session is not in the store.
 local session = tonumber(ARGV[1])
 if not kit.lives(session, ARGV[2]) then return -1 end

@@ -210,7 +210,7 @@ end
 
 function kit.queued(member) return #unqueued({member}) == 0 end
 
--- Puts what this call queues for the first time in flight at the calling host, without a claim. `offer`: numbers of its session and
+-- Puts members that this call queues for the first time in flight at the calling host, without a claim. `offer`: numbers of its session and
 -- of the call (`<I4I4`), the session's token, and for each sink in order a 1 when its worker has capacity. Answers the queues of those;
 -- none when nothing is offered, or the session is not in the store: then all is queued as due.
 function kit.offered(offer)

@@ -1,5 +1,5 @@
--- Makes due what is in flight at sessions that are over, in all queues. ARGV: how many members of a call. Answers how many it was.
--- It goes by the queues, so that whatever became of a session its deliveries come back.
+-- Makes members due, in all queues, that are in flight at sessions that are over. ARGV: how many members of a call. Answers how many it was.
+-- It goes by the queues: the deliveries of a session come back also when the store has lost the session.
 local most, now, freed = tonumber(ARGV[1]), kit.time(), 0
 local sessions, lives = redis.call('HGETALL', kit.key('sessions')), {}
 for at = 1, #sessions, 2 do lives[sessions[at]] = true end

@@ -17,7 +17,7 @@ function kit.hold()
 end
 kit.hold()
 
--- What is still to be queued, and whether this script has seen to it: see `kit.requeue`.
+-- The key of the members that are still to be queued, and whether this script has queued them: see `kit.requeue`.
 local UNQUEUED, looked = base .. 'unqueued', false
 
 -- Drops what is held, so that all is decided again. Steps look at `kit.round` to drop what they keep for the call. A write that failed

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Host
 
-/// Sessions of hosts in the store: who has which, when one is over, and what becomes of its deliveries.
+/// Sessions of hosts in the store: their numbers and tokens, their end, and the deliveries that come back.
 @Suite(.serialized) struct HostSessionTests {
     private typealias Rig = GateRig
 
@@ -220,73 +220,5 @@ import Testing
         #expect(found.map(\.attempt) == [2])
         try await rig.dies()
         #expect(try await rig.claims().map { [$0.failed, $0.ended] } == [[1, 1]])
-    }
-}
-
-/// When a session is over, and when a delivery may start, without a store and without a clock.
-@Suite struct SessionWatchTests {
-    private let start = ContinuousClock.now
-
-    private func at(_ seconds: Double) -> ContinuousClock.Instant { start + .seconds(seconds) }
-
-    @Test func aCounterThatStandsForTenSecondsIsOver() {
-        var watch = SessionWatch()
-        for second in stride(from: 0.0, to: 10, by: 2) {
-            #expect(watch.look([1: "a5", 2: "b\(second)"], at: at(second)).isEmpty)
-        }
-        let over = watch.look([1: "a5", 2: "b9"], at: at(10))
-        #expect(over.map(\.number) == [1])
-        #expect(over.map(\.seen) == ["a5"])
-    }
-
-    @Test func aHeartbeatBeginsItAnew() {
-        var watch = SessionWatch()
-        for second in stride(from: 0.0, through: 40, by: 2) {
-            #expect(watch.look([1: "a\(Int(second / 8))"], at: at(second)).isEmpty)
-        }
-    }
-
-    /// The store stops for some seconds, or a failover takes twelve: its hosts could not beat either.
-    @Test(arguments: [4.1, 12, 60])
-    func aStoreThatDoesNotAnswerEndsNobody(_ pause: Double) {
-        var watch = SessionWatch()
-        for second in stride(from: 0.0, through: 8, by: 2) { #expect(watch.look([1: "a5"], at: at(second)).isEmpty) }
-        for second in stride(from: 8 + pause, to: 18 + pause, by: 2) {
-            #expect(watch.look([1: "a5"], at: at(second)).isEmpty)
-        }
-        #expect(watch.look([1: "a5"], at: at(18 + pause)).map(\.number) == [1])
-    }
-
-    @Test func aSessionThatIsGoneIsForgotten() {
-        var watch = SessionWatch()
-        for second in stride(from: 0.0, through: 8, by: 2) { _ = watch.look([1: "a5"], at: at(second)) }
-        #expect(watch.look([:], at: at(9)).isEmpty)
-        #expect(watch.look([1: "a5"], at: at(10)).isEmpty)
-    }
-
-    @Test func noDeliveryStartsLaterThanEightSecondsAfterTheLastConfirmedHeartbeat() throws {
-        let session = HostSession(isAlone: false)
-        #expect(session.nextCall() == nil)
-        let own = SessionID(number: 1, token: "t")
-        session.confirmed(own, sent: at(0))
-        let call = try #require(session.nextCall())
-        #expect(session.mayStart(call, at: at(7.9)))
-        #expect(!session.mayStart(call, at: at(8)))
-        // The answers come in any order.
-        session.confirmed(own, sent: at(6))
-        session.confirmed(own, sent: at(2))
-        #expect(session.mayStart(call, at: at(13.9)))
-        session.lost(own)
-        #expect(!session.mayStart(call, at: at(7)))
-        session.confirmed(SessionID(number: 2, token: "u"), sent: at(7))
-        #expect(!session.mayStart(call, at: at(7)))
-        #expect(session.nextCall()?.number == 1)
-    }
-
-    @Test func aHostThatIsAloneStartsWhenItLikes() throws {
-        let session = HostSession(isAlone: true)
-        session.confirmed(SessionID(number: 1, token: "t"), sent: at(0))
-        #expect(session.mayStart(try #require(session.nextCall()), at: at(1_000)))
-        #expect(session.over([2: "b0"], at: at(0)).isEmpty)
     }
 }

@@ -105,7 +105,7 @@ import Testing
             #expect(worker.keep(1, for: call))
             worker.dispatch(claims, isKnown: true, of: DispatchOffer(call: call, sinks: [0], capacity: 1))
             try await eventually("nothing held") { worker.state.withLockedValue { $0.flight.held.isEmpty } }
-            rig.session.confirmed(call.session, sent: .now)
+            rig.session.took(call.session, sent: .now)
             try await eventually("an empty queue") { try await rig.number("ZCARD", "{test}:q:file") == 0 }
         }
         #expect(sink.deliveries.map(\.attempt) == [2])
